@@ -1,0 +1,3 @@
+"""LLM-augmented active labeling for text."""
+
+__version__ = "0.1.0"

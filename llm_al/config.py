@@ -1,0 +1,259 @@
+"""`project.yaml` as one model: every setting, its default and its limits."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from llm_al.errors import ConfigError
+from llm_al.types import Label, LabelScheme
+
+__all__ = [
+    "Budget",
+    "EmbedderSettings",
+    "HumanSettings",
+    "LLMSettings",
+    "LabelSettings",
+    "Price",
+    "ProjectConfig",
+    "PseudoLabelSettings",
+    "Routing",
+    "StopSettings",
+    "StrategySettings",
+    "StudentSettings",
+    "load_config",
+    "read_yaml",
+    "validate_config",
+]
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Section(BaseModel):
+    """Settings refuse unknown keys and never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class LabelSettings(_Section):
+    """One label of the list."""
+
+    name: str
+    description: str = ""
+
+
+class EmbedderSettings(_Section):
+    """The fixed sentence encoder."""
+
+    name: str = "sentence"
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """Hub name or local folder. `offline` takes the weights of the `offline` extra."""
+    batch_size: int = Field(32, ge=1, le=4096)
+    max_tokens: int = Field(256, ge=8, le=8192)
+    dtype: Literal["float16", "float32"] = "float32"
+    device: str | None = None
+
+
+class StrategySettings(_Section):
+    """Which examples are asked for, and how many a round."""
+
+    name: str = "margin+diverse"
+    cold_start: str = "typical"
+    cold_start_labels_per_class: float = Field(2.0, ge=0.0)
+    """Below this many human labels a class, `cold_start` selects."""
+    initial: int = Field(30, ge=1)
+    human_per_round: int = Field(20, ge=0)
+    llm_per_round: int = Field(100, ge=0)
+
+
+class StudentSettings(_Section):
+    """The classifier that is trained each round."""
+
+    name: str = "transformer"
+    model: str | None = None
+    """Hub name or local folder of the encoder; None takes the embedder's."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Constructor fields of the chosen student."""
+
+
+class Price(_Section):
+    """What the server charges, in US dollars a million tokens."""
+
+    input_usd_per_million: float = Field(ge=0.0)
+    output_usd_per_million: float = Field(ge=0.0)
+
+
+class LLMSettings(_Section):
+    """Who answers instead of a person."""
+
+    annotator: str = "zero_shot"
+    """`chat`, `zero_shot` (a stand-in without an LLM), `none`, or a plug-in."""
+    base_url: AnyHttpUrl = AnyHttpUrl("https://api.openai.com/v1")
+    model: str = "gpt-4o-mini"
+    api_key_env: str = "OPENAI_API_KEY"
+    prompts: tuple[str, ...] = ("classify.v1", "classify_reversed.v1", "classify_terse.v1")
+    concurrency: int = Field(16, ge=1, le=1024)
+    timeout_s: float = Field(60.0, gt=0.0)
+    max_tries: int = Field(5, ge=1, le=20)
+    max_answer_tokens: int = Field(64, ge=1)
+    temperature: float = Field(0.0, ge=0.0, le=2.0)
+    logprobs: bool = True
+    price: Price | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Constructor fields of a plug-in annotator."""
+
+
+class HumanSettings(_Section):
+    """Who the people are."""
+
+    annotator: str = "queue"
+    """`queue` waits for `llm-al label`; `terminal` asks at once; `simulated` answers from `gold`."""
+    gold: str | None = None
+    """File with `id` and `label` columns, for `simulated`."""
+    noise: Share = 0.0
+    max_seconds_per_label: float = Field(8.0, gt=0.0)
+    """Used by estimates only."""
+
+
+class Routing(_Section):
+    """What it takes for an LLM label to be accepted."""
+
+    max_error: float = Field(0.1, gt=0.0, lt=1.0)
+    confidence: float = Field(0.95, gt=0.5, lt=1.0)
+    audit_rate: float = Field(0.1, gt=0.0, le=1.0)
+    min_agreement: Share = 0.6
+    n_neighbours: int = Field(10, ge=1)
+
+
+class PseudoLabelSettings(_Section):
+    """Self-training."""
+
+    name: str = "hast"
+    guard: bool = True
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Budget(_Section):
+    """Hard limits; None is no limit."""
+
+    human_labels: int | None = Field(200, ge=1)
+    llm_usd: float | None = Field(5.0, ge=0.0)
+    minutes: float | None = Field(None, gt=0.0)
+    rounds: int | None = Field(None, ge=1)
+
+
+class StopSettings(_Section):
+    """When enough is enough."""
+
+    target_accuracy: float | None = Field(None, gt=0.0, le=1.0)
+    """Reached when the lower end of the interval is at or above it."""
+    kappa: float | None = Field(0.99, gt=0.0, le=1.0)
+    kappa_rounds: int = Field(3, ge=1)
+
+
+class ProjectConfig(_Section):
+    """Everything in `project.yaml`."""
+
+    name: str = "project"
+    labels: tuple[LabelSettings, ...]
+    guidelines: str | None = "guidelines.md"
+    seed: int = Field(0, ge=0, lt=2**32)
+    store: str | None = None
+    """Database URL; None is `project.db` in the folder."""
+    embedder: EmbedderSettings = EmbedderSettings()
+    strategy: StrategySettings = StrategySettings()
+    student: StudentSettings = StudentSettings()
+    llm: LLMSettings = LLMSettings()
+    human: HumanSettings = HumanSettings()
+    routing: Routing = Routing()
+    pseudo_labels: PseudoLabelSettings = PseudoLabelSettings()
+    budget: Budget = Budget()
+    stop: StopSettings = StopSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_plain_label_names(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("labels"), list):
+            labels = [{"name": item} if isinstance(item, str) else item for item in data["labels"]]
+            return {**data, "labels": labels}
+        return data
+
+    def scheme(self, guidelines: str = "") -> LabelScheme:
+        """Return the label scheme; raises `LabelError` if the list is wrong."""
+        return LabelScheme(tuple(Label(item.name, item.description) for item in self.labels), guidelines)
+
+
+def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = ProjectConfig
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        sections = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not sections:
+            return []
+        model = sections[0]
+    return sorted(model.model_fields)
+
+
+def _explain(error: Any) -> str:
+    path = ".".join(str(part) for part in error["loc"]) or "project.yaml"
+    if error["type"] == "extra_forbidden":
+        allowed = _allowed_keys(error["loc"])
+        near = difflib.get_close_matches(str(error["loc"][-1]), allowed, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "remove it or correct its name"
+        return f"unknown key {path!r}; allowed here: {', '.join(allowed)}; {hint}"
+    if error["type"] == "missing":
+        return f"{path!r} is missing; add it"
+    return f"{path!r} is {error['input']!r}; {error['msg'][0].lower()}{error['msg'][1:]}; correct it"
+
+
+def validate_config(data: Any, *, origin: str = "project.yaml") -> ProjectConfig:
+    """Check settings and return them as one frozen model.
+
+    Raises
+    ------
+    ConfigError
+        With the path of the first wrong key, what was found and what is allowed.
+    LabelError
+        If the label list is wrong.
+    """
+    if not isinstance(data, dict):
+        raise ConfigError(f"{origin}: expected a mapping of settings, got {type(data).__name__}; see the README")
+    try:
+        config = ProjectConfig.model_validate(data)
+    except ValidationError as exc:
+        first, *others = exc.errors()
+        more = f" (and {len(others)} more)" if others else ""
+        raise ConfigError(f"{origin}: {_explain(first)}{more}") from exc
+    config.scheme()
+    return config
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing, not UTF-8 text or not YAML, with the line.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; give the path of a YAML file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8 YAML") from None
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(exc, "problem", None) or "cannot be parsed"
+        raise ConfigError(f"{path} is not valid YAML{where}: {problem}; correct that line") from exc
+
+
+def load_config(path: Path) -> ProjectConfig:
+    """Read and check a `project.yaml`."""
+    return validate_config(read_yaml(path), origin=str(path))

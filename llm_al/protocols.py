@@ -1,0 +1,175 @@
+"""Every seam of the system. A plug-in is any object with these methods; there is no base class.
+
+Settings are constructor fields (a frozen dataclass), so that ``repr`` is the recipe. Randomness comes
+in as an argument. No method changes its inputs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_al.pool import PoolView
+from llm_al.types import (
+    Annotation,
+    AnnotatorKind,
+    AnnotatorQuality,
+    Consensus,
+    Decision,
+    Embeddings,
+    Example,
+    Positions,
+    Proba,
+    RoundRecord,
+    Scores,
+    SpendingLine,
+    Split,
+    TrainingSet,
+)
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total) now and then; total 0 means unknown."""
+
+
+class Embedder(Protocol):
+    """Turns texts into unit-length vectors."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the vectors would; names the cache file."""
+        ...
+
+    @property
+    def n_dimensions(self) -> int: ...
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return shape (n, d), float32, rows of unit length; n = 0 gives shape (0, d)."""
+        ...
+
+
+class Scorer(Protocol):
+    """Says how useful a label of each row would be."""
+
+    def score(self, view: PoolView, rng: np.random.Generator) -> Scores:
+        """Return shape (n,), float64, finite; higher means ask sooner.
+
+        Raises
+        ------
+        ConfigError
+            If it needs `view.proba` and there is none.
+        """
+        ...
+
+
+class Selector(Protocol):
+    """Picks rows."""
+
+    def select(self, view: PoolView, scores: Scores, k: int, rng: np.random.Generator) -> Positions:
+        """Return min(k, available) distinct available rows, most wanted first."""
+        ...
+
+
+class Strategy(Protocol):
+    """A scorer and a selector together, or anything else that picks rows."""
+
+    def query(self, view: PoolView, k: int, rng: np.random.Generator) -> tuple[Positions, Scores]:
+        """Return picked rows, shape (k',), and their scores, shape (k',)."""
+        ...
+
+
+@runtime_checkable
+class Annotator(Protocol):
+    """Gives labels. What is not ready yet is simply absent from the answer."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> AnnotatorKind: ...
+
+    def annotate(self, examples: Sequence[Example]) -> list[Annotation]:
+        """Return any number of annotations (several prompts give several) for some of the examples."""
+        ...
+
+
+class Aggregator(Protocol):
+    """Turns annotations into a posterior over labels for each example."""
+
+    def aggregate(self, annotations: Sequence[Annotation]) -> tuple[list[Consensus], list[AnnotatorQuality]]:
+        """Return one consensus an example, in order of first appearance, and the annotators' qualities."""
+        ...
+
+
+class PseudoLabeler(Protocol):
+    """Chooses unlabelled rows that the student may learn from with its own label."""
+
+    def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> tuple[Positions, Proba, NDArray[np.float64]]:
+        """Return rows (m,), soft targets (m, c) and weights (m,); m may be 0. Only unlabelled rows."""
+        ...
+
+
+class FittedStudent(Protocol):
+    """A trained classifier."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    def predict_proba(self, texts: Sequence[str], *, embeddings: Embeddings | None = None) -> Proba:
+        """Return calibrated probabilities, shape (n, c). `embeddings` saves an encoding where it serves."""
+        ...
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """Return the most probable label of each text."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything that `students.load(folder)` needs in a fresh process."""
+        ...
+
+
+class Student(Protocol):
+    """A recipe for a classifier."""
+
+    def fit(self, training: TrainingSet, *, labels: Sequence[str], seed: int) -> FittedStudent:
+        """Train from scratch. Classes without examples keep a (small) probability."""
+        ...
+
+
+class Store(Protocol):
+    """The one truth of a project. Rows are appended; an undo is a retraction row."""
+
+    def add_examples(self, examples: Iterable[Example]) -> int:
+        """Append examples in one transaction a chunk; ordinals are given by the store. Return how many were new."""
+        ...
+
+    def examples(self, ordinals: Sequence[int]) -> list[Example]: ...
+
+    def examples_by_id(self, ids: Sequence[str]) -> list[Example]: ...
+
+    def iter_examples(self, split: Split | None = None, *, chunk: int = 10_000) -> Iterator[list[Example]]: ...
+
+    def n_examples(self, split: Split | None = None) -> int: ...
+
+    def add_annotations(self, annotations: Iterable[Annotation]) -> list[int]:
+        """Append in one transaction; return row ids."""
+        ...
+
+    def annotations(self, *, ids: Sequence[str] | None = None, round: int | None = None) -> list[Annotation]:
+        """Return standing annotations in row order: neither retractions nor what they take back."""
+        ...
+
+    def add_decisions(self, decisions: Iterable[Decision]) -> None: ...
+
+    def decisions(self, *, example_id: str | None = None, round: int | None = None) -> list[Decision]: ...
+
+    def spending(self) -> list[SpendingLine]: ...
+
+    def spent_nanousd(self) -> int:
+        """Return what has been settled, plus what is reserved and still open."""
+        ...
+
+    def rounds(self) -> list[Mapping[str, Any]]: ...
+
+    def finish_round(self, record: RoundRecord) -> None: ...

@@ -1,0 +1,401 @@
+"""The nouns of the package: frozen data that every step reads and none changes.
+
+Arrays follow one notation throughout: ``n`` examples, ``c`` classes, ``d`` embedding dimensions,
+``k`` selected examples. An *ordinal* is the dense integer of an example in the store; an *id* is the
+user's own stable string; a *position* is a row of the view at hand.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_al.errors import LabelError
+
+Proba = NDArray[np.float64]
+"""Class probabilities, shape ``(n, c)``; rows sum to 1."""
+Embeddings = NDArray[np.float32] | NDArray[np.float16]
+"""Unit-length sentence embeddings, shape ``(n, d)``."""
+Scores = NDArray[np.float64]
+"""One number an example, shape ``(n,)``; higher means ask sooner."""
+Positions = NDArray[np.intp]
+"""Row positions into a view, shape ``(k,)``."""
+
+NONE_OF_THESE = "none_of_these"
+"""Answer of an annotator who holds that no label of the scheme fits."""
+SKIP = "skip"
+"""Answer of an annotator who does not want to decide; it is never a vote."""
+RESERVED_LABELS = frozenset({NONE_OF_THESE, SKIP})
+
+NANO_PER_USD = 1_000_000_000
+"""Money is counted in whole nano-dollars, so that sums are exact."""
+
+
+class Split(StrEnum):
+    """Which part of the data an example belongs to."""
+
+    POOL = "pool"
+    TEST = "test"
+
+
+class AnnotatorKind(StrEnum):
+    """What stands behind an annotation."""
+
+    HUMAN = "human"
+    LLM = "llm"
+    RULE = "rule"
+    SIMULATED = "simulated"
+
+    @property
+    def is_human(self) -> bool:
+        """Whether answers of this kind count against the human budget."""
+        return self in (AnnotatorKind.HUMAN, AnnotatorKind.SIMULATED)
+
+
+class Source(StrEnum):
+    """Where an exported label came from."""
+
+    HUMAN = "human"
+    LLM = "llm"
+    PSEUDO = "pseudo"
+
+
+class Stage(StrEnum):
+    """The decisions that are written down for each example."""
+
+    SELECT = "select"
+    ROUTE = "route"
+    REVIEW = "review"
+    AUDIT = "audit"
+
+
+class Outcome(StrEnum):
+    """What a decision said."""
+
+    SELECTED = "selected"
+    LLM = "llm"
+    HUMAN = "human"
+    CANDIDATE = "candidate"
+    ESCALATE = "escalate"
+    AUDIT = "audit"
+    ACCEPT = "accept"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label and what it means, in the words that annotators are shown."""
+
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """The closed list of labels, in the order that fixes class indices.
+
+    Parameters
+    ----------
+    labels : tuple of Label
+        At least two, with distinct names (compared without case), none of them reserved.
+    guidelines : str
+        The page that annotators read; part of every prompt.
+
+    Raises
+    ------
+    LabelError
+        If there are fewer than two labels, a name is empty, reserved or given twice.
+    """
+
+    labels: tuple[Label, ...]
+    guidelines: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2:
+            raise LabelError(
+                f"a label list needs at least two labels; got {len(self.labels)}: {list(self.names)}; "
+                "add the labels that the classifier has to tell apart"
+            )
+        seen: dict[str, str] = {}
+        for name in self.names:
+            if not name.strip():
+                raise LabelError("a label name is empty; give every label a name")
+            if name.casefold() in RESERVED_LABELS:
+                raise LabelError(f"label name {name!r} is reserved; reserved are: none_of_these, skip; rename it")
+            if name.casefold() in seen:
+                raise LabelError(
+                    f"label {name!r} is listed twice (first as {seen[name.casefold()]!r}); "
+                    "names must differ by more than case; remove one"
+                )
+            seen[name.casefold()] = name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Label names in class-index order."""
+        return tuple(label.name for label in self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def index(self, name: str) -> int:
+        """Return the class index of `name`.
+
+        Raises
+        ------
+        LabelError
+            If `name` is not in the scheme.
+        """
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise LabelError(
+                f"unknown label {name!r}; choose from: {', '.join(self.names)}; "
+                "correct the label or add it to the label list"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One text with its stable identity."""
+
+    id: str
+    text: str
+    ordinal: int = -1
+    split: Split = Split.POOL
+    group: int = -1
+    """Ordinal of the first near-duplicate, or the example's own."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A label and who gave it. Appended to the store, never changed.
+
+    Parameters
+    ----------
+    example_id : str
+        The user's id of the example.
+    label : str or None
+        A label of the scheme, `NONE_OF_THESE`, `SKIP`, or None for an abstention (no valid answer).
+    source : str
+        Name of the annotator. Runs of one model share `model` and differ in `source`.
+    confidence : float or None
+        The annotator's own confidence in [0, 1]; None means unknown, which is not 0.
+    proba : tuple of float or None
+        Class probabilities of length c in scheme order, when the annotator has them.
+    reason : str
+        Why an answer is missing, or a rationale.
+    """
+
+    example_id: str
+    label: str | None
+    source: str
+    kind: AnnotatorKind = AnnotatorKind.RULE
+    model: str | None = None
+    prompt: str | None = None
+    confidence: float | None = None
+    proba: tuple[float, ...] | None = None
+    round: int = 0
+    request_hash: str | None = None
+    n_tokens_in: int = 0
+    n_tokens_out: int = 0
+    cost_nanousd: int = 0
+    duration_s: float | None = None
+    is_suggestion_shown: bool = False
+    reason: str = ""
+    retracts: int | None = None
+    """Row id of the annotation that this one takes back."""
+    row_id: int | None = None
+    """Row id in the store; None before it is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided for an example, and why, in words that a user reads."""
+
+    example_id: str
+    round: int
+    stage: Stage
+    outcome: Outcome
+    reason: str
+    score: float | None = None
+    probability: float | None = None
+    """Probability with which a random draw (the audit) would have picked this example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consensus:
+    """What all annotators of one example say together."""
+
+    example_id: str
+    label: str | None
+    """Most probable label; None when every vote abstained; may be `NONE_OF_THESE`."""
+    posterior: tuple[float, ...]
+    """Shape (c,); sums to 1 unless `label` is None or `NONE_OF_THESE`, then all zeros."""
+    sources: tuple[str, ...]
+    is_human: bool
+    """Whether a person answered this example."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatorQuality:
+    """Estimated reliability of one annotator, with an interval."""
+
+    name: str
+    kind: AnnotatorKind
+    n: int
+    accuracy: float | None
+    low: float | None = None
+    high: float | None = None
+    n_reference: int = 0
+    """Answers that could be compared with a person's."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a student learns from.
+
+    Parameters
+    ----------
+    texts : sequence of str, length n
+    targets : ndarray of shape (n, c), float64
+        Soft labels; rows sum to 1.
+    weights : ndarray of shape (n,), float64
+        Positive example weights; a human label weighs 1.
+    embeddings : ndarray of shape (n, d) or None
+        Fixed sentence embeddings of the texts, where they are at hand.
+    """
+
+    texts: Sequence[str]
+    targets: Proba
+    weights: NDArray[np.float64]
+    embeddings: Embeddings | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """Quality on one class."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """One bar of a reliability diagram: predicted confidence against what came true."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Quality of predictions on labelled examples."""
+
+    n: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    macro_f1: float
+    ece: float
+    log_loss: float
+    per_class: tuple[ClassMetrics, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows are the true class, columns the predicted one."""
+    reliability: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the audit proves of the accepted LLM labels.
+
+    `threshold` is None when no threshold passes; then nothing is accepted and `reason` says why.
+    """
+
+    threshold: float | None
+    error_upper: float | None
+    n_audited: int
+    n_errors: int
+    max_error: float
+    confidence: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One finished round, as it is kept in the store and shown in the report."""
+
+    number: int
+    n_human: int
+    n_llm_accepted: int
+    n_pseudo: int
+    n_llm_answers: int
+    cost_nanousd: int
+    metrics: Metrics | None
+    certificate: Certificate | None
+    sources: tuple[Source, ...] = (Source.HUMAN,)
+    """Sources that the guard let into the training set."""
+    guard: str = ""
+    pseudo_precision: float | None = None
+    kappa: float | None = None
+    """Agreement of this student's pool predictions with the last one's; None in the first round."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    stop_reason: str = ""
+
+
+@dataclass(frozen=True)
+class SpendingLine:
+    """Money by model, prompt and round."""
+
+    model: str
+    prompt: str
+    round: int
+    n_calls: int
+    n_tokens_in: int
+    n_tokens_out: int
+    cost_nanousd: int
+
+
+@dataclass(frozen=True)
+class HardExample:
+    """An example that the student is least sure of, or most at odds with its annotators."""
+
+    example_id: str
+    text: str
+    label: str | None
+    predicted: str
+    proba: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that the report shows, read from the store."""
+
+    project: str
+    labels: tuple[Label, ...]
+    rounds: tuple[RoundRecord, ...]
+    label_sources: Mapping[str, Mapping[str, int]]
+    """Label name -> source -> number of exported labels."""
+    spending: tuple[SpendingLine, ...]
+    annotators: tuple[AnnotatorQuality, ...]
+    hardest: tuple[HardExample, ...]
+    n_pool: int
+    n_test: int
+    max_human_labels: int | None
+    facts: tuple[tuple[str, str], ...] = ()
+    """Extra claims with their values, for example the comparison with full supervision."""
+    recipe: Mapping[str, str] = field(default_factory=dict)
+    """`repr` of every step, so that the run can be repeated."""
