@@ -1,0 +1,1 @@
+"""Files and iterables in, labelled datasets out."""

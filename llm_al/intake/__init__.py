@@ -1,0 +1,1 @@
+"""From rows as they arrive to examples with stable ids: checked, merged and grouped."""
