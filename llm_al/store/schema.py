@@ -1,0 +1,183 @@
+"""The tables of a project, portable between SQLite and PostgreSQL.
+
+Two small tables stand beside those of the drawing: `aliases` (ids merged into an example because their
+texts are equal) and `ledger_totals` (one row; the running sums that make a reservation cheap and, on a
+server, the row that reservations queue for). `round_notes` holds what the steps of a round remember.
+
+Times are seconds since the epoch, money is whole nano-dollars, JSON is text written by this package.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "aliases",
+    "annotations",
+    "annotators",
+    "assignments",
+    "decisions",
+    "examples",
+    "ledger_totals",
+    "llm_calls",
+    "metadata",
+    "round_notes",
+    "rounds",
+    "schema_version",
+]
+
+metadata = MetaData()
+
+# SQLite numbers rows by itself only in a column declared exactly INTEGER.
+_RowId = BigInteger().with_variant(Integer, "sqlite")
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("name", String, nullable=False),
+    Column("applied_s", Double, nullable=False),
+)
+
+examples = Table(
+    "examples",
+    metadata,
+    Column("ordinal", _RowId, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False, unique=True),
+    Column("text", Text, nullable=False),
+    Column("meta", Text, nullable=False),
+    Column("split", String, nullable=False),
+    Column("duplicate_group", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Index("examples_by_split", "split", "ordinal"),
+    Index("examples_by_digest", "digest"),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("ordinal", BigInteger, ForeignKey("examples.ordinal"), nullable=False, index=True),
+)
+
+annotators = Table(
+    "annotators",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("model", Text),
+    Column("prompt", Text),
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("ordinal", BigInteger, ForeignKey("examples.ordinal"), nullable=False, index=True),
+    Column("annotator", BigInteger, ForeignKey("annotators.id"), nullable=False),
+    Column("label", Text),
+    Column("confidence", Double),
+    Column("proba", Text),
+    Column("round", Integer, nullable=False, index=True),
+    Column("request_hash", Text),
+    Column("n_tokens_in", BigInteger, nullable=False),
+    Column("n_tokens_out", BigInteger, nullable=False),
+    Column("cost_nanousd", BigInteger, nullable=False),
+    Column("duration_s", Double),
+    Column("is_suggestion_shown", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("retracts", BigInteger, ForeignKey("annotations.id"), unique=True),
+    Column("created_s", Double, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("ordinal", BigInteger, ForeignKey("examples.ordinal"), nullable=False),
+    Column("round", Integer, nullable=False, index=True),
+    Column("stage", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("score", Double),
+    Column("probability", Double),
+    Column("created_s", Double, nullable=False),
+    UniqueConstraint("ordinal", "round", "stage", "outcome"),
+)
+
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("ordinal", BigInteger, ForeignKey("examples.ordinal"), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("priority", Double, nullable=False),
+    Column("candidates", Text, nullable=False),
+    Column("is_blind", Boolean, nullable=False),
+    Column("state", String, nullable=False),
+    Column("annotator", Text),
+    Column("lease_expires_s", Double),
+    UniqueConstraint("ordinal", "round"),
+    Index("assignments_by_priority", "state", "priority"),
+)
+
+llm_calls = Table(
+    "llm_calls",
+    metadata,
+    Column("request_hash", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reserved_nanousd", BigInteger, CheckConstraint("reserved_nanousd >= 0"), nullable=False),
+    Column("cost_nanousd", BigInteger, CheckConstraint("cost_nanousd >= 0"), nullable=False),
+    Column("n_tokens_in", BigInteger, nullable=False),
+    Column("n_tokens_out", BigInteger, nullable=False),
+    Column("response", Text),
+    Column("reason", Text, nullable=False),
+    Column("changed_s", Double, nullable=False),
+)
+
+ledger_totals = Table(
+    "ledger_totals",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("settled_nanousd", BigInteger, nullable=False),
+    Column("reserved_nanousd", BigInteger, nullable=False),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("step", String, nullable=False),
+    Column("config_fingerprint", Text, nullable=False),
+    Column("seed_state", Text, nullable=False),
+    Column("record", Text),
+    Column("started_s", Double, nullable=False),
+    Column("ended_s", Double),
+)
+
+round_notes = Table(
+    "round_notes",
+    metadata,
+    Column("round", Integer, ForeignKey("rounds.number"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
