@@ -1,0 +1,1 @@
+"""Texts to unit-length vectors, once, and kept on disk."""

@@ -1,0 +1,1 @@
+"""Which rows to ask for next: scorers, selectors and what joins them."""
