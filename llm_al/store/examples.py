@@ -19,6 +19,9 @@ from llm_al.types import Example, Split
 
 __all__ = ["Examples", "ordinals_by_id", "text_digest"]
 
+_MERGED = "duplicate_ids"
+"""Key of `Example.meta` under which the ids of merged texts stand."""
+
 _ROWS: Select[Any] = select(
     examples.c.ordinal,
     examples.c.id,
@@ -97,6 +100,15 @@ def _known_digests(connection: Connection, ids: Sequence[str]) -> dict[str, byte
     return known
 
 
+def _merged_ids(meta: str) -> list[str]:
+    # Nearly no row has any; parsing every one of a million would show.
+    if f'"{_MERGED}"' not in meta:
+        return []
+    # A user's own column may have this name and hold anything.
+    ids = json.loads(meta).get(_MERGED)
+    return [id_ for id_ in ids if isinstance(id_, str)] if isinstance(ids, list) else []
+
+
 class Examples:
     """The `examples` and `aliases` tables."""
 
@@ -128,6 +140,8 @@ class Examples:
                 )
         if new:
             connection.execute(insert(examples), new)
+        if merged := [{"id": id_, "ordinal": row["ordinal"]} for row in new for id_ in _merged_ids(row["meta"])]:
+            connection.execute(insert_or_keep(connection, aliases), merged)
         return len(new)
 
     def _next_ordinal(self, connection: Connection) -> int:
@@ -232,6 +246,21 @@ class Examples:
                 ordinals = ordinals_by_id(connection, [id_ for _, id_ in batch])
                 rows = [{"id": alias, "ordinal": ordinals[id_]} for alias, id_ in batch]
                 connection.execute(insert_or_keep(connection, aliases), rows)
+                self._list_in_meta(connection, sorted(set(ordinals.values())))
+
+    def _list_in_meta(self, connection: Connection, ordinals: Sequence[int]) -> None:
+        query = select(aliases.c.ordinal, aliases.c.id).where(aliases.c.ordinal.in_(ordinals)).order_by(aliases.c.id)
+        ids: dict[int, list[str]] = {}
+        for ordinal, id_ in connection.execute(query):
+            ids.setdefault(ordinal, []).append(id_)
+        metas = connection.execute(select(examples.c.ordinal, examples.c.meta).where(examples.c.ordinal.in_(list(ids))))
+        changed = [
+            {"o": ordinal, "m": json.dumps({**json.loads(meta), _MERGED: ids[ordinal]}, ensure_ascii=False)}
+            for ordinal, meta in metas
+        ]
+        statement = update(examples).where(examples.c.ordinal == bindparam("o")).values(meta=bindparam("m"))
+        if changed:
+            connection.execute(statement, changed)
 
     def aliases_of(self, example_id: str) -> list[str]:
         """Return the ids merged into an example, sorted."""

@@ -80,8 +80,9 @@ class SqlStore:
         """Append examples and return how many were new.
 
         Ordinals are given here, dense from 0 in order of insertion; `Example.ordinal` is not read. A
-        `group` of -1 becomes the example's own ordinal. An id that is known with the same text is left
-        alone, so that an interrupted call can be made again.
+        `group` of -1 becomes the example's own ordinal. Ids under ``meta["duplicate_ids"]`` stand for the
+        example from then on. An id that is known with the same text is left alone, so that an
+        interrupted call can be made again.
 
         Parameters
         ----------
@@ -146,7 +147,10 @@ class SqlStore:
         return self._examples.known_ids(ids)
 
     def add_aliases(self, merged: Iterable[tuple[str, str]]) -> None:
-        """Record pairs of (merged id, id of the example with the same text); known pairs are left alone."""
+        """Record pairs of (merged id, id of the example with the same text); known pairs are left alone.
+
+        The example lists its merged ids, sorted, under ``meta["duplicate_ids"]``.
+        """
         self._examples.add_aliases(merged)
 
     def ids_merged_into(self, example_id: str) -> list[str]:

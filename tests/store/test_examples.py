@@ -94,6 +94,23 @@ def test_a_merged_id_stands_for_its_example(filled: SqlStore) -> None:
         filled.add_examples([Example("a1", "something else")])
 
 
+def test_ids_merged_before_the_store_stand_for_the_example_too(store: SqlStore) -> None:
+    store.add_examples([Example("a", "one", meta={"duplicate_ids": ["a2", "a1"]}), Example("b", "two")])
+    assert store.ids_merged_into("a") == ["a1", "a2"]
+    assert store.ordinals_of(["a2", "b"]).tolist() == [0, 1]
+
+
+def test_a_column_of_the_user_with_that_name_merges_nothing(store: SqlStore) -> None:
+    store.add_examples([Example("a", "one", meta={"duplicate_ids": "b c"})])
+    assert store.ids_merged_into("a") == []
+
+
+def test_an_example_lists_the_ids_merged_into_it_later(store: SqlStore) -> None:
+    store.add_examples([Example("a", "one", meta={"n": 1, "duplicate_ids": ["a2"]}), Example("b", "two")])
+    store.add_aliases([("a1", "a2")])
+    assert [dict(e.meta) for e in store.examples([0, 1])] == [{"n": 1, "duplicate_ids": ["a1", "a2"]}, {}]
+
+
 def test_texts_are_found_by_digest(filled: SqlStore) -> None:
     known, unknown = text_digest("text c"), text_digest("text C")
     assert filled.find_digests([known, unknown]) == {known: "c"}
