@@ -1,0 +1,1 @@
+"""What a finished run looks like: figures, the HTML report, the model card and terminal tables."""
