@@ -15,7 +15,7 @@ from llm_al.formats.rows import Record, Row, Table, plain_value
 from llm_al.formats.streams import TEXT_SUFFIXES, guarded, read_head
 from llm_al.formats.tabular import read_delimited
 
-__all__ = ["Rows", "columns_of", "open_rows", "open_table"]
+__all__ = ["Rows", "cell_string", "columns_of", "open_rows", "open_table"]
 
 _SAMPLE_ROWS = 200
 _MAX_LEADING_PROBLEMS = 1_000
@@ -101,7 +101,7 @@ def columns_of(table: Table) -> tuple[tuple[str, ...], list[Record], Table]:
     return columns, sample, Table(table.name, table.columns, chain(sample, table.records), table.notes)
 
 
-def _string(value: Any) -> str | None:
+def cell_string(value: Any) -> str | None:
     """Return a cell as a stripped string, None when empty; a whole float (5.0) is written as an integer."""
     plain = plain_value(value)
     if isinstance(plain, float) and plain.is_integer():
@@ -134,11 +134,11 @@ class Rows(Iterator[Row]):
         if problem:
             return Row(number, problem=problem)
         text = cells.get(self.columns.text)
-        id_ = _string(cells.get(self.columns.id)) if self.columns.id else None
+        id_ = cell_string(cells.get(self.columns.id)) if self.columns.id else None
         if text is not None and not isinstance(text, str):
             problem = f"undecodable: the text is a {type(text).__name__}; expected a string"
             return Row(number, id_, problem=problem)
-        label = _string(cells.get(self.columns.label)) if self.columns.label else None
+        label = cell_string(cells.get(self.columns.label)) if self.columns.label else None
         meta = {name: plain_value(cell) for name, cell in cells.items() if name not in self._used}
         return Row(number, id_, text, label, meta)
 

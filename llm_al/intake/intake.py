@@ -186,6 +186,7 @@ class _Checking:
     def finish(self) -> Checked:
         if not self._n_rows:
             raise DataError("there is no row to add; give at least one text")
+        self._spool.flush()
         n_existing = len(self._groups)
         if len(self._spool) == n_existing:
             raise DataError(f"none of the {self._n_rows:,} rows can be used: {self._skipped.summary()}; correct them")

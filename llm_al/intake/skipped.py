@@ -23,7 +23,7 @@ class SkippedRows:
             self._file = tempfile.TemporaryFile(  # noqa: SIM115 - lives as long as self
                 "w+", encoding="utf-8", errors="backslashreplace", newline="", prefix="llm_al-skipped-"
             )
-        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer = csv.writer(self._file, lineterminator="\r\n")
         self._writer.writerow(["row", "id", "reason", "detail"])
         self.counts: Counter[Reason] = Counter()
         self._listed: dict[Reason, list[SkippedRow]] = {}

@@ -59,6 +59,11 @@ class Spool:
         self._offsets.append(self._end)
         self._end += len(line)
 
+    def flush(self) -> None:
+        """Bring everything to the disk, so that a full one is noticed now."""
+        with full_disk_refused("checking the texts"):
+            self._file.flush()
+
     def entry(self, position: int) -> Entry:
         """Return one entry."""
         self._file.seek(self._offsets[position])
