@@ -5,13 +5,13 @@ import errno
 import math
 import os
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from llm_al import __version__
 from llm_al.errors import StorageFullError, StoreError
 from llm_al.reports import _sections, amounts, figures
 from llm_al.reports.tables import round_rows
@@ -48,7 +48,7 @@ def render(data: ReportData) -> str:
         spending_by_prompt=_sections.spending_by_prompt(data.spending),
         step_times=_sections.step_times(data.rounds),
         has_llm=any(record.n_llm_answers for record in data.rounds),
-        version=__version__,
+        version=_installed_version(),
     )
 
 
@@ -81,6 +81,13 @@ def write(data: ReportData, path: Path) -> None:
         raise StoreError(
             f"the report {path} cannot be written: {exc.strerror}; check the folder and its rights"
         ) from exc
+
+
+def _installed_version() -> str:
+    try:
+        return metadata.version("llm-al")
+    except metadata.PackageNotFoundError:  # run from a source tree
+        return ""
 
 
 def _environment() -> Environment:
