@@ -1,0 +1,72 @@
+"""Token batches of similar length, so that little of a batch is padding."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+TokenIds = list[list[int]]
+
+
+def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> TokenIds:
+    """Return the token ids of each text, special tokens included, cut at `max_tokens`."""
+    if len(texts) == 0:
+        return []
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, add_special_tokens=True)
+    ids: TokenIds = encoded["input_ids"]
+    return ids
+
+
+def pad(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Return input ids and attention mask, both of shape (b, longest), int64."""
+    longest = max(1, *map(len, ids))
+    tokens = torch.full((len(ids), longest), pad_id, dtype=torch.int64)
+    mask = torch.zeros((len(ids), longest), dtype=torch.int64)
+    for row, sequence in enumerate(ids):
+        tokens[row, : len(sequence)] = torch.as_tensor(sequence, dtype=torch.int64)
+        mask[row, : len(sequence)] = 1
+    return tokens, mask
+
+
+def prediction_batches(lengths: NDArray[np.intp], max_batch_tokens: int) -> list[NDArray[np.intp]]:
+    """Split positions, sorted by length, into batches of at most `max_batch_tokens` padded tokens.
+
+    Parameters
+    ----------
+    lengths : ndarray of shape (n,)
+        Tokens in each text.
+    max_batch_tokens : int
+        Upper bound of rows times longest row; a single longer text makes a batch of its own.
+
+    Returns
+    -------
+    list of ndarray
+        Positions, each once; longest texts first, so that running out of memory shows at once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        rows = max(1, max_batch_tokens // max(1, int(lengths[order[start]])))
+        batches.append(order[start : start + rows])
+        start += rows
+    return batches
+
+
+def training_batches(
+    lengths: NDArray[np.intp], batch_size: int, rng: np.random.Generator, *, n_together: int = 8
+) -> list[NDArray[np.intp]]:
+    """Split a random order of positions into batches of like length and nearly equal size.
+
+    Rows are drawn at random into groups of `n_together` batches, sorted by length within a group only, and
+    the batches are shuffled again: little padding without showing short texts first.
+    """
+    n = len(lengths)
+    order = rng.permutation(n)
+    batches: list[NDArray[np.intp]] = []
+    for group in np.array_split(order, max(1, round(n / (batch_size * n_together)))):
+        by_length = group[np.argsort(lengths[group], kind="stable")]
+        batches += np.array_split(by_length, max(1, -(-len(group) // batch_size)))
+    return [batches[i] for i in rng.permutation(len(batches))]

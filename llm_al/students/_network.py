@@ -1,0 +1,107 @@
+"""An encoder with mean pooling, unit length, and a linear head."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from llm_al.errors import StudentError
+
+__all__ = ["Network", "choose_device", "load_encoder", "load_tokenizer", "longest_input", "without_bars"]
+
+# The library leaves these without types.
+_logging: Any = transformers_logging
+_AnyModel: Any = AutoModel
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Load models in silence: the library draws a bar for every load, also into a log file."""
+    was_shown = _logging.is_progress_bar_enabled()
+    _logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_shown:
+            _logging.enable_progress_bar()
+
+
+class Network(nn.Module):
+    """Logits from token ids: encoder, mean over tokens, unit length times `scale`, linear head.
+
+    Unit length bounds the logits, which keeps a fit on thirty labels from becoming sure of itself.
+    """
+
+    def __init__(self, encoder: nn.Module, n_dimensions: int, n_classes: int, scale: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(n_dimensions, n_classes)
+        self.scale = scale
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def features(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Return unit vectors, shape (b, d), float32."""
+        states = self.encoder(input_ids=tokens, attention_mask=mask).last_hidden_state
+        shares = mask.unsqueeze(-1).to(states.dtype)
+        pooled = (states * shares).sum(1) / shares.sum(1).clamp(min=1.0)
+        return nn.functional.normalize(pooled.float(), dim=-1)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Return logits, shape (b, c)."""
+        logits: Tensor = self.head(self.features(tokens, mask) * self.scale)
+        return logits.float()
+
+
+def choose_device(name: str | None) -> torch.device:
+    """Return the named device, or CUDA when there is one, else the CPU."""
+    if name is not None:
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_encoder(folder: str | Path, *, has_weights: bool = True) -> tuple[nn.Module, Any]:
+    """Return the encoder and its configuration from a local folder; without weights, its shape only.
+
+    Raises
+    ------
+    StudentError
+        If transformers cannot build it.
+    """
+    try:
+        with without_bars():
+            config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+            if not has_weights:
+                return _AnyModel.from_config(config), config
+            return _AnyModel.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32), config
+    except (OSError, ValueError, KeyError) as exc:
+        raise StudentError(f"cannot load the encoder in {folder}: {exc}; name another encoder") from exc
+
+
+def load_tokenizer(folder: str | Path) -> Any:
+    """Return the tokeniser from a local folder.
+
+    Raises
+    ------
+    StudentError
+        If the folder has none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError) as exc:
+        raise StudentError(f"cannot load a tokeniser from {folder}: {exc}; name another encoder") from exc
+
+
+def longest_input(config: Any, tokenizer: Any, max_tokens: int) -> int:
+    """Return `max_tokens`, or less where the encoder takes less."""
+    # Tokenisers without a limit say so with a huge number.
+    limits = [max_tokens, int(min(tokenizer.model_max_length, 1_000_000))]
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and positions > 8:
+        limits.append(int(positions))
+    return min(limits)

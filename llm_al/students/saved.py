@@ -1,0 +1,36 @@
+"""Read back any saved student, whatever its kind."""
+
+import importlib
+from pathlib import Path
+from typing import cast
+
+from llm_al.errors import StudentError
+from llm_al.protocols import FittedStudent
+from llm_al.students._folder import read_header
+
+__all__ = ["load"]
+
+# By name, so that reading a logistic head does not import a training library.
+_KINDS = {
+    "head": "llm_al.students.head:FittedHead",
+    "setfit": "llm_al.students.setfit:FittedSetFit",
+    "transformer": "llm_al.students.transformer:FittedTransformer",
+}
+
+
+def load(folder: str | Path) -> FittedStudent:
+    """Read the student that `save` wrote to `folder`.
+
+    Raises
+    ------
+    StudentError
+        If the folder holds no student, one of an unknown kind, or a part is damaged.
+    """
+    folder = Path(folder)
+    kind = read_header(folder).kind
+    if kind not in _KINDS:
+        raise StudentError(
+            f"{folder} holds a student of kind {kind!r}; this version reads: {', '.join(sorted(_KINDS))}"
+        )
+    module, name = _KINDS[kind].split(":")
+    return cast(FittedStudent, getattr(importlib.import_module(module), name).load(folder))
