@@ -1,0 +1,1 @@
+"""Who answers, and which LLM answers may be believed."""
