@@ -1,0 +1,1 @@
+"""From the annotations of one example to a posterior over labels."""

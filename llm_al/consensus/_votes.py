@@ -1,0 +1,175 @@
+"""Annotations as arrays: who voted for what, with the runs of one model merged to one voter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from llm_al.errors import LabelError
+from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, AnnotatorQuality, Consensus
+
+INTERVAL = 0.95
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Votes of v voters on n examples over c labels and, as outcome c, `none_of_these`.
+
+    The four entry arrays run in parallel, one entry for each (example, voter, outcome) with a positive share; the
+    shares of one voter on one example sum to 1.
+    """
+
+    labels: tuple[str, ...]
+    example_ids: tuple[str, ...]
+    voters: tuple[str, ...]
+    is_human: NDArray[np.bool_]
+    """Per voter, shape (v,)."""
+    example: NDArray[np.intp]
+    voter: NDArray[np.intp]
+    outcome: NDArray[np.intp]
+    share: NDArray[np.float64]
+
+    @property
+    def n_outcomes(self) -> int:
+        """Labels and none of these: c + 1."""
+        return len(self.labels) + 1
+
+    def totals(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum entries times `weight` by example and outcome, shape (n, c + 1)."""
+        table = np.zeros((len(self.example_ids), self.n_outcomes))
+        np.add.at(table, (self.example, self.outcome), weight)
+        return table
+
+
+def is_vote(annotation: Annotation) -> bool:
+    """Whether it names an outcome; abstentions and skips do not."""
+    return annotation.label is not None and annotation.label != SKIP
+
+
+def voter_of(annotation: Annotation) -> str:
+    """Return the voter's name: a person or rule by source, all runs of a model by model."""
+    if annotation.kind.is_human or annotation.model is None:
+        return f"source:{annotation.source}"
+    return f"model:{annotation.model}"
+
+
+def tabulate(annotations: Sequence[Annotation], labels: tuple[str, ...]) -> Votes:
+    """Merge annotations to votes, examples in order of first appearance.
+
+    Of several answers of one person to one example the last counts.
+
+    Raises
+    ------
+    LabelError
+        If an annotation names a label outside `labels`.
+    """
+    outcome_index = {name: index for index, name in enumerate((*labels, NONE_OF_THESE))}
+    examples = {id_: i for i, id_ in enumerate(dict.fromkeys(a.example_id for a in annotations))}
+    # A later answer of the same annotator replaces the earlier one.
+    latest = {(a.example_id, a.source): a for a in annotations if is_vote(a)}
+    voters: dict[str, int] = {}
+    is_human: list[bool] = []
+    counts: dict[tuple[int, int, int], int] = {}
+    for a in latest.values():
+        if a.label not in outcome_index:
+            raise LabelError(
+                f"annotation of {a.example_id!r} by {a.source!r} has unknown label {a.label!r}; "
+                f"choose from: {', '.join(outcome_index)}; correct the label or the label list"
+            )
+        name = voter_of(a)
+        if name not in voters:
+            voters[name] = len(voters)
+            is_human.append(a.kind.is_human)
+        key = (examples[a.example_id], voters[name], outcome_index[a.label])
+        counts[key] = counts.get(key, 0) + 1
+    keys = np.array(list(counts), dtype=np.intp).reshape(-1, 3)
+    size = np.array(list(counts.values()), dtype=np.float64)
+    ballots = np.zeros((len(examples), len(voters)))
+    np.add.at(ballots, (keys[:, 0], keys[:, 1]), size)
+    share = size / ballots[keys[:, 0], keys[:, 1]]
+    return Votes(
+        labels,
+        tuple(examples),
+        tuple(voters),
+        np.array(is_human, dtype=np.bool_),
+        keys[:, 0],
+        keys[:, 1],
+        keys[:, 2],
+        share,
+    )
+
+
+def mask_overruled(votes: Votes) -> NDArray[np.float64]:
+    """Return entry weights: 0 for machines on examples where people answered and none of them disagrees, else 1."""
+    human = votes.is_human[votes.voter]
+    by_people = votes.totals(np.where(human, votes.share, 0.0)) > 0
+    is_settled = by_people.sum(axis=1) == 1
+    return np.where(is_settled[votes.example] & ~human, 0.0, 1.0)
+
+
+def to_consensus(votes: Votes, annotations: Sequence[Annotation], posterior: NDArray[np.float64]) -> list[Consensus]:
+    """Turn posteriors over outcomes, shape (n, c + 1), into one `Consensus` an example."""
+    sources: dict[str, dict[str, bool]] = {id_: {} for id_ in votes.example_ids}
+    for a in annotations:
+        if is_vote(a):
+            sources[a.example_id][a.source] = a.kind.is_human
+    names = (*votes.labels, NONE_OF_THESE)
+    nothing = (0.0,) * len(votes.labels)
+    result = []
+    for id_, row in zip(votes.example_ids, posterior, strict=True):
+        given = sources[id_]
+        label = names[int(row.argmax())] if given else None
+        kept = row[:-1]
+        is_label = label is not None and label != NONE_OF_THESE
+        values = tuple(float(p) for p in kept / kept.sum()) if is_label else nothing
+        result.append(Consensus(id_, label, values, tuple(given), any(given.values())))
+    return result
+
+
+def measure_annotators(annotations: Sequence[Annotation], estimated: dict[str, float]) -> list[AnnotatorQuality]:
+    """Compare each annotator with the people who answered the same examples.
+
+    A person is compared with the *other* people. The reference is their most frequent answer; a tie is none. With no
+    reference the accuracy is the one in `estimated` (by voter), without interval, or None. The interval is
+    Clopper-Pearson's, 95 %, two-sided. Answers that came after a review are harder than average, so the accuracy
+    of a machine measured here is a cautious one.
+    """
+    latest = {(a.example_id, a.source): a for a in annotations if is_vote(a)}
+    people: dict[str, dict[str, str]] = {}
+    for (id_, source), a in latest.items():
+        if a.kind.is_human and a.label is not None:
+            people.setdefault(id_, {})[source] = a.label
+    by_source: dict[str, list[Annotation]] = {}
+    for a in latest.values():
+        by_source.setdefault(a.source, []).append(a)
+    return [_measure(source, given, people, estimated) for source, given in by_source.items()]
+
+
+def _measure(
+    source: str, given: list[Annotation], people: dict[str, dict[str, str]], estimated: dict[str, float]
+) -> AnnotatorQuality:
+    kind: AnnotatorKind = given[-1].kind
+    pairs = [(a.label, _reference(people.get(a.example_id, {}), source)) for a in given]
+    known = [(label, truth) for label, truth in pairs if truth is not None]
+    if not known:
+        return AnnotatorQuality(source, kind, len(given), estimated.get(voter_of(given[-1])))
+    right = sum(label == truth for label, truth in known)
+    low, high = _clopper_pearson(right, len(known))
+    return AnnotatorQuality(source, kind, len(given), right / len(known), low, high, n_reference=len(known))
+
+
+def _reference(answers: dict[str, str], source: str) -> str | None:
+    others = [label for who, label in answers.items() if who != source]
+    tally = sorted(((others.count(label), label) for label in set(others)), reverse=True)
+    if not tally or (len(tally) > 1 and tally[0][0] == tally[1][0]):
+        return None
+    return tally[0][1]
+
+
+def _clopper_pearson(right: int, n: int) -> tuple[float, float]:
+    tail = (1.0 - INTERVAL) / 2.0
+    low = float(beta.ppf(tail, right, n - right + 1)) if right else 0.0
+    high = float(beta.ppf(1.0 - tail, right + 1, n - right)) if right < n else 1.0
+    return low, high
