@@ -1,0 +1,1 @@
+"""Labels that the student gives itself, and the guard that decides what it learns from."""

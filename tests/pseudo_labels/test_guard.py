@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+from llm_al.errors import ConfigError, ShapeError
+from llm_al.pseudo_labels._head import fit_head, predict_head
+from llm_al.pseudo_labels.guard import Guard, Rows
+from llm_al.types import Source
+
+C, D = 4, 32
+
+
+def planted(n, seed, noise=0.0, wrong_way=False, weight=1.0):
+    """Rows around four fixed centres; `noise` of the labels are replaced by the next class or at random."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(C, D))
+    y = rng.integers(C, size=n)
+    x = centres[y] + 2.5 * rng.normal(size=(n, D))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    other = (y + 1) % C if wrong_way else rng.integers(C, size=n)
+    given = np.where(rng.random(n) < noise, other, y)
+    return Rows(x.astype(np.float32), np.eye(C)[given], np.full(n, weight))
+
+
+def choose(human, llm=None, pseudo=None, seed=0, **fields):
+    return Guard(**fields).choose(human, llm, pseudo, np.random.default_rng(seed))
+
+
+def test_the_head_matches_an_independent_optimum():
+    rows = planted(60, 0)
+    w = fit_head(rows.embeddings, rows.targets, rows.weights)
+    proba = predict_head(w, rows.embeddings)
+    # At the optimum C * X'(p - t) + W = 0; checked on coefficients, loosely because steps are few.
+    gradient = 10 * rows.embeddings.T @ (proba - rows.targets) + w[:-1]
+    assert np.abs(gradient).max() < 0.2
+    assert (proba.argmax(axis=1) == rows.targets.argmax(axis=1)).mean() > 0.9
+
+
+def test_good_llm_labels_stay():
+    verdict = choose(planted(60, 1), planted(400, 2, noise=0.05))
+    assert verdict.sources == (Source.HUMAN, Source.LLM)
+    assert verdict.llm_weight > 0
+    assert verdict.pseudo_weight == 0
+    assert "cross-validated on 60 labels of people: LLM labels stay: log loss changes by -" in verdict.reason
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_systematically_wrong_llm_labels_stay_out(seed):
+    verdict = choose(planted(80, seed), planted(300, seed + 50, noise=0.7, wrong_way=True), seed=seed)
+    assert verdict.sources == (Source.HUMAN,)
+    assert verdict.llm_weight == 0
+    assert "stay out, no clear gain" in verdict.reason
+
+
+def test_pseudo_labels_are_given_anew_so_that_their_targets_cannot_leak():
+    human, pseudo = planted(80, 1), planted(100, 2)
+    flipped = Rows(pseudo.embeddings, np.roll(pseudo.targets, 1, axis=1), pseudo.weights)
+    assert choose(human, None, pseudo) == choose(human, None, flipped)
+
+
+def test_each_kept_source_has_a_factor_and_each_other_none():
+    verdict = choose(planted(60, 1), planted(300, 2), planted(100, 3, weight=0.5))
+    assert (Source.LLM in verdict.sources) == (verdict.llm_weight > 0)
+    assert (Source.PSEUDO in verdict.sources) == (verdict.pseudo_weight > 0)
+    assert {verdict.llm_weight, verdict.pseudo_weight} <= {0.0, 0.1, 0.3, 1.0}
+
+
+def test_people_alone_need_no_comparison():
+    verdict = choose(planted(60, 1), planted(0, 2), None)
+    assert (verdict.sources, verdict.reason) == ((Source.HUMAN,), "only people's labels are at hand")
+
+
+def test_too_few_labels_of_people_keep_accepted_llm_labels_lightly_and_no_pseudo_labels():
+    verdict = choose(planted(12, 1), planted(100, 2), planted(100, 3))
+    assert verdict.sources == (Source.HUMAN, Source.LLM)
+    assert (verdict.llm_weight, verdict.pseudo_weight) == (0.1, 0.0)
+    assert "too few to compare sources" in verdict.reason
+    assert choose(planted(0, 1), None, planted(100, 3)).sources == (Source.HUMAN,)
+
+
+def test_one_class_cannot_be_compared():
+    human = planted(40, 1)
+    one = Rows(human.embeddings, np.eye(C)[np.zeros(40, dtype=int)], human.weights)
+    assert "over 1 classes are too few" in choose(one, planted(50, 2)).reason
+
+
+def test_folds_are_stratified_and_cover_each_row_once():
+    human = planted(53, 1)
+    folds = Guard()._folds(human, np.random.default_rng(0))
+    assert sorted(np.concatenate(folds).tolist()) == list(range(53))
+    truth = human.targets.argmax(axis=1)
+    counts = np.array([np.bincount(truth[fold], minlength=C) for fold in folds])
+    assert (np.ptp(counts, axis=0) <= 1).all()
+
+
+def test_verdicts_repeat_with_the_seed_and_inputs_stay():
+    human, llm = planted(60, 1), planted(100, 2)
+    before = human.embeddings.copy()
+    assert choose(human, llm, seed=3) == choose(human, llm, seed=3)
+    np.testing.assert_array_equal(human.embeddings, before)
+
+
+def test_rare_classes_with_one_label_do_not_break_the_comparison():
+    human = planted(40, 1)
+    y = human.targets.argmax(axis=1)
+    y[y == 3] = 0
+    y[0] = 3
+    verdict = choose(Rows(human.embeddings, np.eye(C)[y], human.weights), planted(200, 2))
+    assert verdict.sources[0] is Source.HUMAN
+
+
+def test_wrong_settings_and_shapes_are_refused():
+    with pytest.raises(ConfigError, match="n_folds is 1"):
+        Guard(n_folds=1)
+    with pytest.raises(ConfigError, match="multipliers is"):
+        Guard(multipliers=())
+    with pytest.raises(ShapeError, match="3 embeddings, 2 targets"):
+        Rows(np.ones((3, 2), dtype=np.float32), np.ones((2, 2)), np.ones(3))
