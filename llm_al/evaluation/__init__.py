@@ -1,0 +1,1 @@
+"""How good the student is, and when to stop."""
