@@ -77,7 +77,7 @@ class EmbeddingFile:
             return [], "the data file is missing" if recorded else problem
         with data.open("rb") as file:
             if not problem and data == self.path and file.read(self._offset) != self._header(_n_rows(recorded)):
-                problem = "its header does not fit"
+                problem = "the header does not fit"
             file.seek(self._offset)
             for position, chunk in enumerate(recorded):
                 if _checksum(file, chunk.n_rows * self.row_bytes) != chunk.crc32:
@@ -86,9 +86,10 @@ class EmbeddingFile:
 
     def is_finished(self, chunks: list[Chunk]) -> bool:
         """Whether the file holds exactly these chunks under its final name."""
-        if self.part.exists() or not self.path.exists():
+        if self.part.exists() or not self.path.exists() or self.path.stat().st_size != self._n_bytes(chunks):
             return False
-        return self.path.stat().st_size == self._n_bytes(chunks)
+        with self.path.open("rb") as file:
+            return file.read(self._offset) == self._header(_n_rows(chunks))
 
     def reopen(self, chunks: list[Chunk]) -> None:
         """Make the file unfinished again, cut down to `chunks`."""
@@ -136,6 +137,8 @@ class EmbeddingFile:
         if not chunks and not was_finished:
             self.discard()
             return
+        for path in (self.part, self.journal):
+            path.with_name(path.name + ".new").unlink(missing_ok=True)
         if self.part.exists():
             os.truncate(self.part, self._n_bytes(chunks))
             os.truncate(self.journal, len(b"".join(self._lines(chunks))))
@@ -183,13 +186,13 @@ class EmbeddingFile:
         try:
             first, *lines = self.journal.read_bytes().splitlines(keepends=True)
             if json.loads(first) != self._origin():
-                return [], "it was made by another embedder"
+                return [], "they were made by another embedder"
             # A kill can tear the last line; its chunk was never vouched for.
             return [Chunk(**json.loads(line)) for line in lines if line.endswith(b"\n")], ""
         except FileNotFoundError:
-            return [], "its journal is missing"
+            return [], "the journal is missing"
         except (ValueError, TypeError):
-            return [], "its journal cannot be read"
+            return [], "the journal cannot be read"
 
 
 def storage_full(path: Path) -> StorageFullError:

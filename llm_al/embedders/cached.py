@@ -88,7 +88,7 @@ class _Run:
             kept.append(chunk)
         if problem:
             n_rows = sum(chunk.n_rows for chunk in kept)
-            self._warn(f"embeddings at {self.file.path} are computed again from row {n_rows} on: {problem}")
+            self._warn(f"embeddings at {self.file.path}: {problem}; rows from {n_rows} on are computed again")
         return kept
 
     def compute(self, embedder: Embedder, progress: Progress) -> None:

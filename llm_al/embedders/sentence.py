@@ -1,7 +1,7 @@
 """A fixed sentence encoder on sentence-transformers."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +34,7 @@ def has_bf16(device: str) -> bool:
     # Older torch cannot say; then float32 is the safe choice.
     if device != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
         return False
-    capabilities: dict[str, Any] = torch.cpu.get_capabilities()
+    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
@@ -160,13 +160,14 @@ class Sentence:
         """Return shape (n, d), float32, rows of unit length; n = 0 gives shape (0, d)."""
         if not len(texts):
             return np.empty((0, self.n_dimensions), dtype=np.float32)
+        encoder = self._encoder
         longest = _CHARACTERS_PER_TOKEN * self.max_tokens
         # Lone surrogates, which tokenizers refuse, become question marks.
         clean = [text[:longest].encode("utf-8", "replace").decode("utf-8") for text in texts]
         kind = torch.device(self._device).type
         with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=has_bf16(self._device)):
             # Sorts by length within the call.
-            raw = self._encoder.encode(clean, batch_size=self.batch_size, show_progress_bar=False)
+            raw = encoder.encode(clean, batch_size=self.batch_size, show_progress_bar=False)
         vectors = np.asarray(raw, dtype=np.float32)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: NDArray[np.float32] = vectors / np.maximum(norms, np.finfo(np.float32).tiny)

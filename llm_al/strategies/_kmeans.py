@@ -78,23 +78,36 @@ def squared_distances(points: Float32s, centres: Float32s) -> Float32s:
 
 
 def _seed(points: Float32s, k: int, weights: NDArray[np.float64], rng: np.random.Generator) -> Float32s:
-    """Weighted k-means++: draw centres in proportion to weight times squared distance."""
+    """Greedy weighted k-means++: draw by weight times squared distance, keep the best of a few draws."""
     weights = weights if weights.sum() > 0.0 else np.ones(len(points))
     norms = squared_norms(points)
-    nearest = np.ones(len(points), dtype=np.float32)
-    chosen: list[int] = []
-    while len(chosen) < k:
-        mass = np.cumsum(weights * nearest)
-        if mass[-1] <= 0.0:
-            break
-        new = min(int(np.searchsorted(mass, rng.random() * mass[-1], side="right")), len(points) - 1)
-        distances = np.maximum(norms + norms[new] - 2.0 * (points @ points[new]), 0.0)
-        # What is left of a distance after rounding is no distance.
-        distances[distances <= 1e-6 * norms[new]] = 0.0
-        distances[new] = 0.0
-        nearest = np.minimum(nearest, distances) if chosen else distances
-        chosen.append(new)
+    chosen = [_draw(weights, rng)]
+    nearest = _to_points(points, norms, chosen)[:, 0]
+    while len(chosen) < k and (mass := weights * nearest).any():
+        drawn = [_draw(mass, rng) for _ in range(2 + int(np.log(k)))]
+        distances = _to_points(points, norms, drawn)
+        lowered = np.minimum(nearest[:, None], distances)
+        best = int((weights @ lowered).argmin())
+        chosen.append(drawn[best])
+        nearest = lowered[:, best]
     return points[chosen]
+
+
+def _draw(mass: NDArray[np.float64], rng: np.random.Generator) -> int:
+    """Draw an index in proportion to its mass; never one without any."""
+    total = np.cumsum(mass)
+    return int(np.searchsorted(total, (1.0 - rng.random()) * total[-1], side="left"))
+
+
+def _to_points(points: Float32s, norms: Float32s, chosen: list[int]) -> Float32s:
+    """Return squared distances to some of the points; exactly 0 between equal ones."""
+    distances: Float32s = points @ points[chosen].T
+    distances *= -2.0
+    distances += norms[:, None]
+    distances += norms[chosen]
+    # What float32 leaves between a point and itself.
+    distances[distances <= 2e-6 * norms[:, None]] = 0.0
+    return distances
 
 
 def _nearest(points: Float32s, centres: Float32s) -> tuple[NDArray[np.intp], Float32s]:

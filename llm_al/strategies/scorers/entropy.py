@@ -41,7 +41,8 @@ def entropy(proba: Proba) -> Scores:
     """
     proba = check_proba(proba)
     logs = np.log(proba, out=np.zeros_like(proba), where=proba > 0.0)
-    scores: Scores = np.clip(-(proba * logs).sum(axis=1) / np.log(proba.shape[1]), 0.0, 1.0)
+    # Zero minus, because a bare minus sign makes -0.0 of certainty.
+    scores: Scores = np.clip(0.0 - (proba * logs).sum(axis=1) / np.log(proba.shape[1]), 0.0, 1.0)
     return scores
 
 

@@ -66,7 +66,7 @@ class ClusterMargin:
         starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
         turn = np.empty(n_rows, dtype=np.intp)
         turn[order] = np.arange(n_rows) - np.repeat(starts, np.diff(starts, append=n_rows))
-        chosen = np.lexsort((draw, sizes, turn))[:k]
+        chosen = np.lexsort((draw, -shortlist.scores, sizes, turn))[:k]
         return np.searchsorted(candidates.rows, shortlist.rows[chosen])
 
     def _clusters(self, shortlist: Candidates) -> NDArray[np.intp]:

@@ -53,6 +53,8 @@ class Diverse:
     def __post_init__(self) -> None:
         if self.candidates_per_pick < 1.0:
             raise ConfigError(f"candidates_per_pick is {self.candidates_per_pick}; allowed is 1 or more; raise it")
+        if self.n_iterations < 0:
+            raise ConfigError(f"n_iterations is {self.n_iterations}; allowed is 0 or more; raise it")
         if self.pick not in ("best", "centre"):
             raise ConfigError(f"pick is {self.pick!r}; choose from: best, centre; correct it")
 
