@@ -1,0 +1,1 @@
+"""Everyone who gives labels: language models, stand-ins for them, and people."""

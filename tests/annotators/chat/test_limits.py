@@ -1,0 +1,98 @@
+import asyncio
+import time
+from email.utils import formatdate
+
+import pytest
+
+from llm_al.annotators.chat.limits import Retrier, backoff_s, retry_after_s
+from llm_al.annotators.chat.settings import Limits
+from llm_al.annotators.chat.workers import Stop
+from llm_al.errors import OverloadedError, ProviderUnreachableError, RequestError
+
+
+class Flaky:
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.n_sent = 0
+
+    async def __call__(self) -> str:
+        self.n_sent += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "answer"
+
+
+def _call(send, fake_time, *, max_tries: int = 5, max_wait_s: float = 120.0) -> str:
+    async def main() -> str:
+        return await Retrier(Limits(max_tries=max_tries, max_wait_s=max_wait_s), fake_time.waiting(), Stop()).call(send)
+
+    return asyncio.run(main())
+
+
+def test_back_off_doubles_up_to_the_longest_wait_with_full_jitter() -> None:
+    assert [backoff_s(n, max_wait_s=3.0, jitter=1.0) for n in (1, 2, 3, 4)] == [1.0, 2.0, 3.0, 3.0]
+    assert backoff_s(4, max_wait_s=3.0, jitter=0.0) == 0.0
+
+
+def test_overload_is_tried_again_after_back_off(fake_time) -> None:
+    send = Flaky(OverloadedError("503"), OverloadedError("503"))
+    assert _call(send, fake_time) == "answer"
+    assert fake_time.slept == [0.5, 1.0]
+
+
+def test_retry_after_is_waited_for_in_full(fake_time) -> None:
+    assert _call(Flaky(OverloadedError("429", retry_after_s=7.0)), fake_time) == "answer"
+    assert fake_time.slept == [7.0]
+
+
+def test_one_retry_after_holds_back_all_workers(fake_time) -> None:
+    async def main() -> list[float]:
+        retrier = Retrier(Limits(), fake_time.waiting(), Stop())
+        await retrier.call(Flaky(OverloadedError("429", retry_after_s=7.0)))
+        fake_time.now = 2.0
+        await retrier.call(Flaky())
+        return fake_time.slept
+
+    assert asyncio.run(main()) == [7.0, 5.0]
+
+
+def test_a_wait_beyond_the_limit_gives_up_at_once(fake_time) -> None:
+    send = Flaky(OverloadedError("429", retry_after_s=3600.0))
+    with pytest.raises(OverloadedError):
+        _call(send, fake_time)
+    assert send.n_sent == 1
+    assert fake_time.slept == []
+
+
+@pytest.mark.parametrize("error", [OverloadedError("x"), ProviderUnreachableError("x")])
+def test_tries_are_bounded(fake_time, error: Exception) -> None:
+    send = Flaky(*[error] * 9)
+    with pytest.raises(type(error)):
+        _call(send, fake_time, max_tries=4)
+    assert send.n_sent == 4
+
+
+def test_what_can_never_succeed_is_sent_once(fake_time) -> None:
+    send = Flaky(RequestError("400"))
+    with pytest.raises(RequestError):
+        _call(send, fake_time)
+    assert send.n_sent == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": "-2"}, 0.0),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "inf"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_s(headers) == seconds
+
+
+def test_retry_after_as_a_date_is_read() -> None:
+    assert retry_after_s({"retry-after": formatdate(time.time() + 30, usegmt=True)}) == pytest.approx(30.0, abs=2.0)
