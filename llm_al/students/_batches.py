@@ -10,12 +10,21 @@ from torch import Tensor
 
 TokenIds = list[list[int]]
 
+# No tokeniser needs more text than this for one token; the rest of a huge text would only cost time.
+_CHARACTERS_PER_TOKEN = 64
+
+
+def clean(texts: Sequence[str], max_tokens: int) -> list[str]:
+    """Return texts that a tokeniser takes: cut far beyond `max_tokens`, lone surrogates as question marks."""
+    longest = _CHARACTERS_PER_TOKEN * max_tokens
+    return [text[:longest].encode("utf-8", "replace").decode("utf-8") for text in texts]
+
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> TokenIds:
     """Return the token ids of each text, special tokens included, cut at `max_tokens`."""
     if len(texts) == 0:
         return []
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens, add_special_tokens=True)
+    encoded = tokenizer(clean(texts, max_tokens), truncation=True, max_length=max_tokens, add_special_tokens=True)
     ids: TokenIds = encoded["input_ids"]
     return ids
 

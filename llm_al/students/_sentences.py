@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from llm_al.errors import StudentError
+from llm_al.students._batches import clean
 from llm_al.students._network import choose_device, without_bars
 
 __all__ = ["encode", "load_sentence_encoder"]
@@ -32,5 +33,6 @@ def load_sentence_encoder(folder: str, *, max_tokens: int, device: str | None) -
 
 def encode(encoder: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:
     """Return unit-length vectors, shape (n, d), float32; n >= 1."""
-    vectors = encoder.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+    readable = clean(texts, encoder.max_seq_length or 512)
+    vectors = encoder.encode(readable, batch_size=64, normalize_embeddings=True, show_progress_bar=False)
     return np.asarray(vectors, dtype=np.float32)

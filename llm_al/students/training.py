@@ -3,7 +3,7 @@
 import copy
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -78,9 +78,21 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _autocast(device: torch.device) -> AbstractContextManager[Any]:
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", dtype=torch.bfloat16)
+def has_bf16(device: torch.device) -> bool:
+    """Say whether bfloat16 is faster than float32 on a device: by instructions, not by emulation."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Older torch cannot say; then float32 is the safe choice.
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _autocast(device: torch.device, *, is_training: bool) -> AbstractContextManager[Any]:
+    # Small training batches on a CPU spend their time elsewhere than in the products that bfloat16 speeds up.
+    if has_bf16(device) and not (is_training and device.type == "cpu"):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
@@ -113,7 +125,7 @@ def _run(network: Network, data: "_Tensors", recipe: Recipe, seed: int, slow_dow
     network.train()
     for batch in _step_batches(data.lengths, recipe, np.random.default_rng(seed)):
         tokens, mask, targets, weights = data.take(batch)
-        with _autocast(device):
+        with _autocast(device, is_training=True):
             logits = network(tokens, mask)
         losses = -(targets * torch.log_softmax(logits, dim=-1)).sum(-1)
         loss = (losses * weights).mean()
@@ -200,7 +212,7 @@ def predict_logits(network: Network, ids: TokenIds, *, pad_id: int, max_batch_to
     logits = np.zeros((len(ids), network.head.out_features))
     lengths = np.array([len(sequence) for sequence in ids], dtype=np.intp)
     network.eval()
-    with torch.inference_mode(), _autocast(device):
+    with torch.inference_mode(), _autocast(device, is_training=False):
         for batch in prediction_batches(lengths, max_batch_tokens):
             tokens, mask = pad([ids[i] for i in batch], pad_id)
             logits[batch] = network(tokens.to(device), mask.to(device)).cpu().numpy()

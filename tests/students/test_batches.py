@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_al.students._batches import pad, prediction_batches, training_batches
+from llm_al.students._batches import clean, pad, prediction_batches, training_batches
 
 lengths_lists = st.lists(st.integers(1, 60), min_size=1, max_size=80)
 
@@ -41,3 +41,7 @@ def test_training_batches_group_like_lengths() -> None:
     lengths = np.array([5, 50] * 32)
     batches = training_batches(lengths, 16, np.random.default_rng(1))
     assert all(len(set(lengths[batch])) == 1 for batch in batches)
+
+
+def test_clean_cuts_huge_texts_and_replaces_what_cannot_be_encoded() -> None:
+    assert clean(["a\udce9b", "x" * 1000], max_tokens=2) == ["a?b", "x" * 128]

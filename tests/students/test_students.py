@@ -126,3 +126,8 @@ def test_a_fresh_process_reads_a_saved_student(tiny_encoder: str, two_topics: Tr
 def test_settings_out_of_range_are_refused(make: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make("offline", **options)
+
+
+def test_texts_that_no_tokeniser_takes_are_predicted_all_the_same(student: Any, two_topics: TrainingSet) -> None:
+    fitted = student.fit(two_topics, labels=LABELS, seed=0)
+    assert np.isfinite(fitted.predict_proba(["caf\udce9", "\x00", "word " * 20_000])).all()
