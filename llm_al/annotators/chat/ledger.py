@@ -75,6 +75,7 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._calls: dict[str, Call] = {}
+        self._total_nanousd = 0
         self._lock = threading.Lock()
 
     @property
@@ -85,7 +86,8 @@ class MemoryLedger:
 
     def spent_nanousd(self) -> int:
         """Return what is settled, plus what is reserved and still open."""
-        return sum(call.cost_nanousd for call in self.calls.values())
+        with self._lock:
+            return self._total_nanousd
 
     def cached(self, request_hash: str) -> str | None:
         """Return the stored response; see `Ledger`."""
@@ -105,13 +107,13 @@ class MemoryLedger:
     ) -> None:
         """Set money aside; see `Ledger`."""
         with self._lock:
-            others = sum(call.cost_nanousd for key, call in self._calls.items() if key != request_hash)
+            others = self._total_nanousd - self._held(request_hash)
             if cap_nanousd is not None and others + max_cost_nanousd > cap_nanousd:
                 raise BudgetError(
                     f"the cap of {cap_nanousd} nano-dollars does not allow this call: {others} are spent or reserved, "
                     f"and it may cost {max_cost_nanousd}; raise budget.llm_usd"
                 )
-            self._calls[request_hash] = Call(model, prompt, round, max_cost_nanousd)
+            self._put(request_hash, Call(model, prompt, round, max_cost_nanousd))
 
     def settle(
         self,
@@ -125,11 +127,21 @@ class MemoryLedger:
         """Keep an answer; see `Ledger`."""
         with self._lock:
             call = self._calls[request_hash]
-            self._calls[request_hash] = Call(
-                call.model, call.prompt, call.round, cost_nanousd, response, n_tokens_in, n_tokens_out
+            self._put(
+                request_hash,
+                Call(call.model, call.prompt, call.round, cost_nanousd, response, n_tokens_in, n_tokens_out),
             )
 
     def release(self, request_hash: str, *, reason: str) -> None:  # noqa: ARG002
         """Give a reservation back; see `Ledger`."""
         with self._lock:
+            self._total_nanousd -= self._held(request_hash)
             self._calls.pop(request_hash, None)
+
+    def _held(self, request_hash: str) -> int:
+        call = self._calls.get(request_hash)
+        return call.cost_nanousd if call else 0
+
+    def _put(self, request_hash: str, call: Call) -> None:
+        self._total_nanousd += call.cost_nanousd - self._held(request_hash)
+        self._calls[request_hash] = call
