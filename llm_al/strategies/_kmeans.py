@@ -110,7 +110,7 @@ def _to_points(points: Float32s, norms: Float32s, chosen: list[int]) -> Float32s
     return distances
 
 
-def _nearest(points: Float32s, centres: Float32s) -> tuple[NDArray[np.intp], Float32s]:
+def nearest_centres(points: Float32s, centres: Float32s) -> tuple[NDArray[np.intp], Float32s]:
     """Return the nearest centre of each point, and the squared distance to it."""
     assignment = np.empty(len(points), dtype=np.intp)
     distances = squared_norms(points)
@@ -171,7 +171,7 @@ def fit_centres(
     centres = _seed(points[seeds], min(k, len(points)), weights[seeds], rng)
     previous = np.full(len(points), -1, dtype=np.intp)
     for _ in range(n_iterations):
-        assignment, _ = _nearest(points, centres)
+        assignment, _ = nearest_centres(points, centres)
         n_moved = int((assignment != previous).sum())
         if n_moved <= _SETTLED_SHARE * len(points):
             break
@@ -184,7 +184,7 @@ def assign(embeddings: Embeddings, rows: Positions, centres: Float32s) -> Cluste
     assignment = np.empty(len(rows), dtype=np.intp)
     distances = np.empty(len(rows), dtype=np.float32)
     for where, points in blocks(embeddings, rows):
-        assignment[where], distances[where] = _nearest(points, centres)
+        assignment[where], distances[where] = nearest_centres(points, centres)
     return Clustering(centres, assignment, distances)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from llm_al.errors import ConfigError
 from llm_al.pool import PoolView
 from llm_al.strategies._candidates import Candidates, best, pick_distinct
-from llm_al.strategies._kmeans import Float32s, blocks, gather, squared_distances
+from llm_al.strategies._kmeans import Float32s, blocks, gather, nearest_centres, squared_distances
 from llm_al.types import Positions, Scores
 
 __all__ = ["KCenter"]
@@ -77,7 +77,7 @@ class _Cover:
     def _lower(self, centres: Float32s) -> None:
         for where, points in blocks(self._candidates.view.embeddings, self._candidates.rows):
             for start in range(0, len(centres), _CENTRES_AT_ONCE):
-                near = squared_distances(points, centres[start : start + _CENTRES_AT_ONCE]).min(axis=1)
+                _, near = nearest_centres(points, centres[start : start + _CENTRES_AT_ONCE])
                 np.minimum(self._distances[where], near, out=self._distances[where])
 
 
