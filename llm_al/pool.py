@@ -49,11 +49,9 @@ class PoolView:
 
     def __post_init__(self) -> None:
         n = len(self.texts)
-        lengths = {"embeddings": self.embeddings, "labels": self.labels, "is_available": self.is_available}
-        lengths |= {"proba": self.proba} if self.proba is not None else {}
-        lengths |= {"groups": self.groups} if self.groups is not None else {}
-        for name, array in lengths.items():
-            if len(array) != n:
+        for name in ("embeddings", "labels", "is_available", "proba", "groups"):
+            array = getattr(self, name)
+            if array is not None and len(array) != n:
                 raise ShapeError(f"{name} has {len(array)} rows; there are {n} texts; give one row a text")
         if self.proba is not None and (self.proba.shape[1] != self.n_classes or np.isnan(self.proba).any()):
             raise ShapeError(

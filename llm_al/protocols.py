@@ -4,7 +4,7 @@ Settings are constructor fields (a frozen dataclass), so that ``repr`` is the re
 in as an argument. No method changes its inputs.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,8 +24,6 @@ from llm_al.types import (
     Proba,
     RoundRecord,
     Scores,
-    SpendingLine,
-    Split,
     TrainingSet,
 )
 
@@ -137,20 +135,29 @@ class Student(Protocol):
         ...
 
 
-class Store(Protocol):
-    """The one truth of a project. Rows are appended; an undo is a retraction row."""
+class RoundState(Protocol):
+    """A round that has begun."""
 
-    def add_examples(self, examples: Iterable[Example]) -> int:
-        """Append examples in one transaction a chunk; ordinals are given by the store. Return how many were new."""
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def step(self) -> str:
+        """The last step that is complete."""
         ...
 
-    def examples(self, ordinals: Sequence[int]) -> list[Example]: ...
+
+class QueuedQuestion(Protocol):
+    """A question that waits for a person."""
+
+    @property
+    def example_id(self) -> str: ...
+
+
+class LoopStore(Protocol):
+    """What the loop needs of the one truth of a project. Rows are appended; an undo is a retraction row."""
 
     def examples_by_id(self, ids: Sequence[str]) -> list[Example]: ...
-
-    def iter_examples(self, split: Split | None = None, *, chunk: int = 10_000) -> Iterator[list[Example]]: ...
-
-    def n_examples(self, split: Split | None = None) -> int: ...
 
     def add_annotations(self, annotations: Iterable[Annotation]) -> list[int]:
         """Append in one transaction; return row ids."""
@@ -160,16 +167,40 @@ class Store(Protocol):
         """Return standing annotations in row order: neither retractions nor what they take back."""
         ...
 
-    def add_decisions(self, decisions: Iterable[Decision]) -> None: ...
+    def add_decisions(self, decisions: Iterable[Decision]) -> None:
+        """Append in one transaction; what is there already is kept."""
+        ...
 
     def decisions(self, *, example_id: str | None = None, round: int | None = None) -> list[Decision]: ...
 
-    def spending(self) -> list[SpendingLine]: ...
+    def enqueue(
+        self, example_ids: Sequence[str], *, round: int, reason: str, priority: float = 0.0, is_blind: bool = False
+    ) -> int:
+        """Ask people for labels; a question that was asked in this round is not asked again."""
+        ...
+
+    def pending(self) -> Sequence[QueuedQuestion]: ...
+
+    def answer(self, annotation: Annotation) -> int:
+        """Append a person's answer and take the example off the queue, together."""
+        ...
 
     def spent_nanousd(self) -> int:
         """Return what has been settled, plus what is reserved and still open."""
         ...
 
-    def rounds(self) -> list[Mapping[str, Any]]: ...
+    def begin_round(self, number: int, *, config_fingerprint: str, seed_state: Any) -> RoundState: ...
+
+    def reach(self, number: int, step: str) -> None: ...
+
+    def current_round(self) -> RoundState | None: ...
+
+    def note(self, number: int, key: str, value: Any) -> None: ...
+
+    def read_note(self, number: int, key: str) -> Any | None: ...
+
+    def rounds(self) -> Sequence[Mapping[str, Any]]: ...
+
+    def round_records(self) -> list[RoundRecord]: ...
 
     def finish_round(self, record: RoundRecord) -> None: ...

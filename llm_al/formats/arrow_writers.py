@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from llm_al.formats.writers import Exported, values_of
 
-__all__ = ["SCHEMA", "write_datasets", "write_parquet"]
+__all__ = ["SCHEMA", "to_dataset", "write_datasets", "write_parquet"]
 
 _BATCH_ROWS = 1_000
 SCHEMA = pa.schema(
@@ -66,6 +66,11 @@ def _no_progress_bar() -> Iterator[None]:
         yield
     finally:
         datasets.enable_progress_bars()
+
+
+def to_dataset(rows: Iterable[Exported]) -> datasets.Dataset:
+    """Return the rows as a `datasets.Dataset` in memory."""
+    return datasets.Dataset(pa.Table.from_batches(_batches(rows), schema=SCHEMA))
 
 
 def write_datasets(rows: Iterable[Exported], target: Path) -> int:

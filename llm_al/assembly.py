@@ -1,0 +1,242 @@
+"""From settings to objects: every step of a project, built by name."""
+
+import csv
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llm_al import registry
+from llm_al.config import LLMSettings, ProjectConfig
+from llm_al.corpus import Corpus, TestSplit
+from llm_al.embedders.cached import Cached
+from llm_al.errors import ConfigError
+from llm_al.evaluation.stopping import Stopping
+from llm_al.loop import Loop, Plan, Steps
+from llm_al.places import Places
+from llm_al.protocols import Annotator, Embedder, Progress
+from llm_al.pseudo_labels.guard import Guard
+from llm_al.routers.two_stage import TwoStage
+from llm_al.store.files import Artefacts
+from llm_al.store.store import SqlStore
+from llm_al.student_files import StudentFiles
+from llm_al.students.saved import load as load_student
+from llm_al.supervision import Supervision
+from llm_al.types import NANO_PER_USD, NONE_OF_THESE, LabelScheme, Split
+
+__all__ = ["Assembly", "nano_usd"]
+
+
+def nano_usd(usd: float | None) -> int | None:
+    """Return dollars as whole nano-dollars; None stays None."""
+    return None if usd is None else round(usd * NANO_PER_USD)
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """Builds what a project in a folder needs from its settings.
+
+    Parameters
+    ----------
+    folder : Path
+    config : ProjectConfig
+        With the limits of this run already put in.
+    scheme : LabelScheme
+    store : SqlStore
+    warn : callable
+        Called with one line when a file had to be made again.
+    """
+
+    folder: Path
+    config: ProjectConfig
+    scheme: LabelScheme
+    store: SqlStore
+    warn: Any = lambda _message: None
+
+    def loop(self, progress: Progress) -> Loop:
+        """Return the loop over this project; embeds what has not been embedded yet."""
+        corpus = self.corpus(progress)
+        return Loop(self.steps(), self.plan(), corpus, store=self.store, students=self.students(), progress=progress)
+
+    def corpus(self, progress: Progress) -> Corpus:
+        """Return pool and test split with their embeddings."""
+        texts = self.store.texts(Split.POOL)
+        ids = [example.id for chunk in self.store.iter_examples(Split.POOL) for example in chunk]
+        return Corpus(
+            scheme=self.scheme,
+            ids=ids,
+            texts=texts,
+            embeddings=self._cached("pool").encode_pool(texts, progress=progress, warn=self.warn),
+            groups=self.store.groups(Split.POOL),
+            test=self.test_split(progress),
+        )
+
+    def test_split(self, progress: Progress) -> TestSplit | None:
+        """Return the labelled test examples; None when there are none."""
+        examples = [example for chunk in self.store.iter_examples(Split.TEST) for example in chunk]
+        if not examples:
+            return None
+        answers = self.store.annotations(ids=[example.id for example in examples])
+        gold = {answer.example_id: answer.label for answer in answers if answer.label}
+        known = [example for example in examples if gold.get(example.id, NONE_OF_THESE) != NONE_OF_THESE]
+        texts = [example.text for example in known]
+        embeddings = self._cached("test").encode_pool(texts, progress=progress, warn=self.warn)
+        labels = [self.scheme.index(str(gold[example.id])) for example in known]
+        return TestSplit.of(
+            ids=[example.id for example in known],
+            texts=texts,
+            embeddings=embeddings,
+            labels=labels,
+            n_outside=len(examples) - len(known),
+        )
+
+    def embedder(self) -> Embedder:
+        """Return the fixed sentence encoder."""
+        settings = self.config.embedder
+        if settings.name != "sentence":
+            made: Embedder = registry.make("embedder", settings.name)
+            return made
+        sentence: Embedder = registry.make(
+            "embedder",
+            "sentence",
+            model=self._model(settings.model),
+            batch_size=settings.batch_size,
+            max_tokens=settings.max_tokens,
+            device=settings.device,
+        )
+        return sentence
+
+    def steps(self) -> Steps:
+        """Return every step of the loop."""
+        config = self.config
+        settings = config.routing
+        return Steps(
+            strategy=registry.make_strategy(
+                config.strategy.name,
+                cold_start=config.strategy.cold_start,
+                labels_per_class=config.strategy.cold_start_labels_per_class,
+            ),
+            router=TwoStage(**settings.model_dump()),
+            llm=self.llm(),
+            human=self.human(),
+            consensus=registry.make("consensus", "one_coin", labels=self.scheme.names),
+            supervision=Supervision(
+                registry.make("pseudo_labeler", config.pseudo_labels.name, **config.pseudo_labels.options),
+                Guard() if config.pseudo_labels.guard else None,
+            ),
+            stopping=self.stopping(),
+        )
+
+    def plan(self) -> Plan:
+        """Return how a run is cut into rounds."""
+        strategy, has_llm = self.config.strategy, self.config.llm.annotator != "none"
+        places = Places(
+            initial=strategy.initial,
+            per_round=strategy.human_per_round,
+            max_human_labels=self.config.budget.human_labels,
+        )
+        return Plan(places, strategy.llm_per_round if has_llm else 0, self.config.seed, self.fingerprint)
+
+    def stopping(self) -> Stopping:
+        """Return the stopping rules."""
+        budget, stop = self.config.budget, self.config.stop
+        return Stopping(
+            max_human_labels=budget.human_labels,
+            max_usd=budget.llm_usd,
+            max_minutes=budget.minutes,
+            max_rounds=budget.rounds,
+            target_accuracy=stop.target_accuracy,
+            kappa=stop.kappa,
+            kappa_rounds=stop.kappa_rounds,
+        )
+
+    def students(self) -> StudentFiles:
+        """Return the student's recipe and where its files lie."""
+        settings = self.config.student
+        model = self._model(settings.model or self.config.embedder.model)
+        student = registry.make("student", settings.name, **{"model": model, **settings.options})
+        return StudentFiles(student, self.folder / "models", load_student, Artefacts(self.folder / "cache", self.warn))
+
+    def llm(self) -> Annotator | None:
+        """Return the annotator that stands in for people; None when there is none."""
+        settings = self.config.llm
+        if settings.annotator == "none":
+            return None
+        if settings.annotator == "chat":
+            return self._chat(settings)
+        if settings.annotator == "zero_shot":
+            options = {"encode": self.embedder().encode, **settings.options}
+            zero_shot: Annotator = registry.make("annotator", "zero_shot", scheme=self.scheme, **options)
+            return zero_shot
+        other: Annotator = registry.make("annotator", settings.annotator, **settings.options)
+        return other
+
+    def human(self) -> Annotator:
+        """Return who answers within a run; people in the terminal or elsewhere answer between runs."""
+        settings = self.config.human
+        if settings.annotator != "simulated":
+            queue: Annotator = registry.make("annotator", "queue")
+            return queue
+        if settings.gold is None:
+            raise ConfigError("human.annotator is 'simulated' and human.gold is missing; give a file with id and label")
+        simulated: Annotator = registry.make(
+            "annotator",
+            "simulated",
+            gold=_read_gold(self.folder / settings.gold),
+            labels=self.scheme.names,
+            noise=settings.noise,
+            seed=self.config.seed,
+        )
+        return simulated
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever a setting does."""
+        return hashlib.blake2b(self.config.model_dump_json().encode(), digest_size=8).hexdigest()
+
+    def _chat(self, settings: LLMSettings) -> Annotator:
+        from llm_al.annotators.chat import Endpoint, Limits, Price, Pricing, Sampling
+
+        price = None
+        if settings.price is not None:
+            rates = (settings.price.input_usd_per_million, settings.price.output_usd_per_million)
+            price = Price.from_usd_per_million(*rates)
+        chat: Annotator = registry.make(
+            "annotator",
+            "chat",
+            scheme=self.scheme,
+            endpoint=Endpoint(
+                str(settings.base_url), settings.model, os.environ.get(settings.api_key_env), settings.api_key_env
+            ),
+            ledger=self.store.ledger,
+            prompts=settings.prompts,
+            sampling=Sampling(settings.temperature, settings.max_answer_tokens, settings.logprobs),
+            limits=Limits(settings.concurrency, settings.timeout_s, settings.max_tries),
+            pricing=Pricing(price, nano_usd(self.config.budget.llm_usd)),
+            prompt_folder=_own_prompts(self.folder),
+        )
+        return chat
+
+    def _model(self, model: str) -> str:
+        """Return a model name; a folder beside `project.yaml` is found from anywhere."""
+        inside = self.folder / model
+        return str(inside) if inside.is_dir() else model
+
+    def _cached(self, name: str) -> Cached:
+        return Cached(self.embedder(), self.folder / "cache" / "embeddings", self.config.embedder.dtype, name)
+
+
+def _own_prompts(folder: Path) -> Path | None:
+    return folder / "prompts" if (folder / "prompts").is_dir() else None
+
+
+def _read_gold(path: Path) -> dict[str, str]:
+    if not path.exists():
+        raise ConfigError(f"human.gold names {path}, which does not exist; give a CSV file with id and label")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        missing = {"id", "label"} - set(rows.fieldnames or ())
+        if missing:
+            raise ConfigError(f"{path} has no column {min(missing)!r}; human.gold needs id and label")
+        return {row["id"]: row["label"] for row in rows}

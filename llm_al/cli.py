@@ -1,0 +1,273 @@
+"""Arguments into calls on `Project`, results into text. No decisions.
+
+Exit codes: 0 done, 2 wrong input or settings, 3 waiting for people, 130 interrupted.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from llm_al import __version__, console
+from llm_al.errors import DataError, LLMALError
+
+__all__ = ["app", "main"]
+
+WAITING = 3
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From raw texts and a list of labels to a labelled dataset and a small classifier.",
+)
+
+Folder = Annotated[Path, typer.Argument(help="Project folder.", show_default="the current folder")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document instead of text.")]
+TextColumn = Annotated[str | None, typer.Option(help="Column with the texts; found by itself when it is clear.")]
+IdColumn = Annotated[str | None, typer.Option(help="Column with the ids; made from the text when absent.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column with the labels of the test split.")]
+HERE = Path()
+
+
+def _clean(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn errors that were raised on purpose into one line and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except LLMALError as exc:
+            console.err.print(f"error: {exc}", style="red", markup=False)
+            raise typer.Exit(2) from exc
+        except KeyboardInterrupt:
+            console.err.print("interrupted; everything that was answered is saved - run the same command to go on")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
+def _open(folder: Path) -> Any:
+    from llm_al.project import Project
+
+    return Project.open(folder)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        console.out.print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+@_clean
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to create.")],
+    texts: Annotated[Path, typer.Option(help="CSV, TSV, JSONL, Parquet, .txt, or a saved dataset.")],
+    labels: Annotated[Path, typer.Option(help="YAML, JSON or plain list of labels.")],
+    test: Annotated[Path | None, typer.Option(help="Labelled file to measure on.")] = None,
+    guidelines: Annotated[Path | None, typer.Option(help="Page for annotators; goes into every prompt.")] = None,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+    label_column: LabelColumn = None,
+    offline: Annotated[bool, typer.Option(help="Use the encoder of the `offline` extra, no model hub.")] = False,
+) -> None:
+    """Create a project from a file of texts and a list of labels."""
+    from llm_al.project import Columns, Project
+
+    settings = {"embedder": {"model": "offline"}} if offline else {}
+    project = Project.create(
+        folder,
+        texts=texts,
+        labels=labels,
+        test=test,
+        guidelines=guidelines,
+        columns=Columns(text_column, id_column, label_column),
+        settings=settings,
+    )
+    for note in project.notes:
+        console.out.print(note, markup=False)
+    console.out.print(
+        f"created {folder}; next: edit {folder / 'project.yaml'}, then: llm-al run {folder}", markup=False
+    )
+
+
+@app.command()
+@_clean
+def add(
+    folder: Folder,
+    texts: Annotated[Path, typer.Option(help="File with more texts.")],
+    test: Annotated[bool, typer.Option("--test", help="Add to the test split; labels are needed.")] = False,
+    text_column: TextColumn = None,
+    id_column: IdColumn = None,
+    label_column: LabelColumn = None,
+) -> None:
+    """Add more texts to a project."""
+    from llm_al.project import Columns
+
+    project = _open(folder)
+    project.add(texts, test=test, columns=Columns(text_column, id_column, label_column))
+    for note in project.notes:
+        console.out.print(note, markup=False)
+
+
+@app.command()
+@_clean
+def run(
+    folder: Folder = HERE,
+    max_human_labels: Annotated[int | None, typer.Option(help="Replaces budget.human_labels.", min=1)] = None,
+    max_usd: Annotated[float | None, typer.Option(help="Replaces budget.llm_usd.", min=0.0)] = None,
+    max_rounds: Annotated[int | None, typer.Option(help="Replaces budget.rounds.", min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run rounds until a budget or the target is reached, or people have to answer."""
+    project = _open(folder)
+    outcome = None
+    with console.reporting(quiet=as_json) as report:
+        limits = {"max_human_labels": max_human_labels, "max_usd": max_usd, "max_rounds": max_rounds}
+        for outcome in project.run(**limits, progress=report):
+            if not as_json:
+                console.out.print(str(outcome), markup=False)
+    if as_json:
+        console.print_json({"outcome": str(outcome), **project.status().to_dict()})
+    else:
+        console.print_rows(project.status().round_rows(), title="Rounds")
+    if outcome is not None and outcome.n_waiting:
+        if not as_json:
+            console.out.print(f"answer them with: llm-al label {folder}   then: llm-al run {folder}", markup=False)
+        raise typer.Exit(WAITING)
+
+
+@app.command()
+@_clean
+def label(
+    folder: Folder = HERE,
+    annotator: Annotated[str, typer.Option(help="Your name, kept with each answer.")] = os.environ.get("USER", "me"),
+    limit: Annotated[int | None, typer.Option("-n", help="Stop after so many answers.", min=1)] = None,
+) -> None:
+    """Answer waiting texts in the terminal: one key each."""
+    project = _open(folder)
+    n_answered = project.label_in_terminal(annotator, limit=limit)
+    n_left = project.n_waiting()
+    console.out.print(f"{n_answered} answered, {n_left} waiting", markup=False)
+    if not n_left:
+        console.out.print(f"next: llm-al run {folder}", markup=False)
+
+
+@app.command()
+@_clean
+def status(
+    folder: Folder = HERE,
+    why: Annotated[str | None, typer.Option(help="Explain one example, by its id.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far a project is, or why one example got its label."""
+    project = _open(folder)
+    if why is not None:
+        lines = project.why(why)
+        console.print_json(lines) if as_json else console.out.print("\n".join(lines), markup=False)
+        return
+    state = project.status()
+    if as_json:
+        console.print_json(state.to_dict())
+        return
+    console.out.print(state.text(), markup=False)
+    console.print_rows(state.round_rows(), title="Rounds")
+
+
+@app.command()
+@_clean
+def estimate(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Price the run before anything is paid."""
+    forecast = _open(folder).estimate()
+    console.print_json(asdict(forecast)) if as_json else console.out.print(str(forecast), markup=False)
+
+
+@app.command()
+@_clean
+def export(
+    folder: Folder = HERE,
+    to: Annotated[Path | None, typer.Option(help=".csv, .jsonl, .parquet, or a folder for `datasets`.")] = None,
+    sources: Annotated[str, typer.Option(help="Which labels: human, llm, pseudo.")] = "human,llm,pseudo",
+    spreadsheet_safe: Annotated[bool, typer.Option(help="Quote cells that a spreadsheet would run.")] = False,
+) -> None:
+    """Write the labels with their posterior and where they came from."""
+    target = _open(folder).export(to, sources=sources.split(","), spreadsheet_safe=spreadsheet_safe)
+    console.out.print(str(target), markup=False)
+
+
+@app.command("import")
+@_clean
+def import_(
+    folder: Folder,
+    labels: Annotated[Path, typer.Option(help="File with `id` and `label` columns.")],
+    annotator: Annotated[str, typer.Option(help="Who gave them.")] = "import",
+) -> None:
+    """Take human labels from a file. All of it, or nothing when a row is wrong."""
+    n_labels = _open(folder).import_labels(labels, annotator=annotator)
+    console.out.print(f"{n_labels} labels imported", markup=False)
+
+
+@app.command()
+@_clean
+def predict(
+    folder: Folder = HERE,
+    text: Annotated[list[str] | None, typer.Argument(help="Texts to label.")] = None,
+    texts: Annotated[Path | None, typer.Option(help="File with texts.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Write here instead of the screen.")] = None,
+    text_column: TextColumn = None,
+    as_json: AsJson = False,
+) -> None:
+    """Label texts with the trained student."""
+    if not text and texts is None:
+        raise DataError("nothing to predict; give texts after the folder, or --texts FILE")
+    project = _open(folder)
+    if texts is not None:
+        target = project.predict_file(texts, to, text_column=text_column)
+        console.out.print(str(target), markup=False)
+        return
+    rows = project.predict(text or [])
+    if as_json:
+        console.print_json(rows)
+        return
+    for row in rows:
+        console.out.print(f"{row['label']}\t{row['probability']:.3f}\t{row['text']}", markup=False)
+
+
+@app.command()
+@_clean
+def report(folder: Folder = HERE) -> None:
+    """Write `report.html`, one file with every figure."""
+    console.out.print(str(_open(folder).report()), markup=False)
+
+
+@app.command()
+@_clean
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to build the sample project.")] = Path("demo"),
+    fresh: Annotated[bool, typer.Option(help="Start over when it is there already.")] = False,
+    student: Annotated[str, typer.Option(help="transformer, or head for a quick look.")] = "transformer",
+) -> None:
+    """Run the whole loop on the sample project: no key, no hub, no questions."""
+    from llm_al import demo as sample
+
+    with console.reporting() as progress:
+        result = sample.run(folder, fresh=fresh, student=student, progress=progress, say=console.out.print)
+    console.print_rows(result.rows, title="Rounds")
+    for line in result.lines:
+        console.out.print(line, markup=False)
+
+
+def main() -> None:
+    """Run the command line with quiet libraries and bounded threads."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    sys.exit(app())

@@ -1,0 +1,383 @@
+"""The order of the steps: the only file that knows it.
+
+A round is a state machine. Each step reads what earlier steps wrote to the store and writes its own result there, so
+that a process may be killed anywhere: the next run begins at the step that was not reached, with the
+same seed, and asks for nothing that has been answered.
+"""
+
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_al.candidates import evidence_to_json
+from llm_al.corpus import Corpus
+from llm_al.evaluation.metrics import evaluate
+from llm_al.evaluation.stopping import Progress as Standing
+from llm_al.evaluation.stopping import Stopping, prediction_kappa
+from llm_al.places import Places, Question
+from llm_al.protocols import Aggregator, Annotator, LoopStore, Progress, Strategy
+from llm_al.routers.evidence import gather_evidence
+from llm_al.routers.two_stage import RouteInput, TwoStage
+from llm_al.situation import Moment, Situation
+from llm_al.student_files import StudentFiles
+from llm_al.supervision import Summary, Supervision
+from llm_al.types import (
+    AnnotatorKind,
+    Decision,
+    Metrics,
+    Outcome,
+    Positions,
+    RoundRecord,
+    Stage,
+)
+
+__all__ = ["Loop", "Plan", "RoundOutcome", "Steps"]
+
+_CHUNK = 256
+_ASKED_BEFORE = "the LLM has answered it before and its label was not accepted, so a person decides"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """One object a step, put together by name from `project.yaml` or by hand."""
+
+    strategy: Strategy
+    router: TwoStage
+    llm: Annotator | None
+    human: Annotator
+    consensus: Aggregator
+    supervision: Supervision
+    stopping: Stopping
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is cut into rounds.
+
+    Parameters
+    ----------
+    places : Places
+        For people.
+    llm_per_round : int
+        Examples for the LLM.
+    seed : int
+    fingerprint : str
+        Of the settings; kept with each round.
+    """
+
+    places: Places
+    llm_per_round: int = 100
+    seed: int = 0
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """What a round came to.
+
+    Parameters
+    ----------
+    number : int
+    record : RoundRecord or None
+        None while people have not answered yet.
+    n_waiting : int
+        Questions that wait for people.
+    stop_reason : str
+        Why the run is over; empty when it goes on.
+    """
+
+    number: int
+    record: RoundRecord | None
+    n_waiting: int = 0
+    stop_reason: str = ""
+
+    def __str__(self) -> str:
+        if self.n_waiting:
+            return f"round {self.number}: {self.n_waiting} texts wait for people"
+        record = self.record
+        if record is None:
+            return f"stopped: {self.stop_reason}"
+        parts = [f"round {self.number}: {record.n_human} human labels"]
+        if record.n_llm_answers:
+            parts.append(f"{record.n_llm_accepted} of {record.n_llm_answers} LLM labels accepted")
+        if record.metrics:
+            low, high = record.metrics.accuracy_low, record.metrics.accuracy_high
+            parts.append(f"accuracy {record.metrics.accuracy:.3f} ({low:.3f} to {high:.3f})")
+        return "; ".join([*parts, f"stopped: {self.stop_reason}"] if self.stop_reason else parts)
+
+
+class Loop:
+    """Run rounds over a corpus until a stopping rule holds or people have to answer.
+
+    Parameters
+    ----------
+    steps : Steps
+    plan : Plan
+    corpus : Corpus
+    store : LoopStore
+        The truth. Everything else can be rebuilt from it.
+    students : StudentFiles
+    progress : callable
+        Told how far a step is.
+    """
+
+    def __init__(
+        self,
+        steps: Steps,
+        plan: Plan,
+        corpus: Corpus,
+        *,
+        store: LoopStore,
+        students: StudentFiles,
+        progress: Progress = lambda _what, _done, _total: None,
+    ) -> None:
+        self.steps = steps
+        self.plan = plan
+        self.corpus = corpus
+        self.store = store
+        self.students = students
+        self.progress = progress
+        self.situation = Situation(corpus, store, students, steps.consensus, steps.router.n_neighbours)
+        self._order: Mapping[str, Callable[[int], bool]] = {
+            "select": self._select,
+            "route": self._route,
+            "annotate": self._annotate,
+            "review": self._review,
+            "ask": self._ask,
+            "train": self._train,
+            "predict": self._predict,
+        }
+
+    def run(self) -> Iterator[RoundOutcome]:
+        """Yield after each round; the last outcome has a stop reason or waiting questions."""
+        while True:
+            records = self.store.round_records()
+            last = records[-1] if records else None
+            if last and self.store.current_round() is None and (reason := self._stop_reason(last)):
+                yield RoundOutcome(last.number, last, stop_reason=reason)
+                return
+            outcome = self._round(last.number + 1 if last else 1)
+            yield outcome
+            if outcome.n_waiting or outcome.stop_reason:
+                return
+
+    def _round(self, number: int) -> RoundOutcome:
+        state = self.store.begin_round(number, config_fingerprint=self.plan.fingerprint, seed_state=self.plan.seed)
+        names = list(self._order)
+        done = names.index(state.step) + 1 if state.step in names else 0
+        for name in names[done:]:
+            started = time.perf_counter()
+            if not self._order[name](number):
+                return RoundOutcome(number, None, n_waiting=len(self.store.pending()))
+            self.store.note(number, f"seconds.{name}", round(time.perf_counter() - started, 3))
+            self.store.reach(number, name)
+        record = self._record(number)
+        self.store.finish_round(record)
+        return RoundOutcome(number, record, stop_reason=record.stop_reason)
+
+    # The steps. Each returns False when people have to answer first.
+
+    def _select(self, number: int) -> bool:
+        now, rng = self.situation.now(number), self._rng(number, "select")
+        n_llm = self._n_for_llm(now)
+        for_people, scores = self.steps.strategy.query(now.view, self.plan.places.open(now.answers.n_human), rng)
+        decisions = self._selected(number, for_people, scores)
+        if n_llm:
+            is_new = now.view.is_available & ~now.answers.is_llm
+            is_new[for_people] = False
+            view = replace(now.view, is_available=is_new)
+            decisions += self._selected(number, *self.steps.strategy.query(view, n_llm, rng))
+        self.store.add_decisions(decisions)
+        return True
+
+    def _route(self, number: int) -> bool:
+        now = self.situation.now(number)
+        selected = self.situation.decided(number, Stage.SELECT)
+        was_asked = now.answers.is_llm[self.situation.rows(selected)]
+        again = [d for d, asked in zip(selected, was_asked, strict=True) if asked]
+        new = [d for d, asked in zip(selected, was_asked, strict=True) if not asked]
+        n_places = self.plan.places.open(now.answers.n_human) - len(again)
+        request = self._route_input(now, new, max(n_places, 0))
+        self.store.add_decisions(
+            [Decision(d.example_id, number, Stage.ROUTE, Outcome.HUMAN, _ASKED_BEFORE, score=d.score) for d in again]
+            + self.steps.router.route(request, self._rng(number, "route"))
+        )
+        return True
+
+    def _annotate(self, number: int) -> bool:
+        if self.steps.llm is None:
+            return True
+        answered = self.situation.ids_llm_answered()
+        routed = self.situation.decided(number, Stage.ROUTE, Outcome.LLM)
+        ids = [d.example_id for d in routed if d.example_id not in answered]
+        for start in range(0, len(ids), _CHUNK):
+            self.progress("LLM answers", start, len(ids))
+            examples = self.store.examples_by_id(ids[start : start + _CHUNK])
+            self.store.add_annotations([replace(a, round=number) for a in self.steps.llm.annotate(examples)])
+        self.progress("LLM answers", len(ids), len(ids))
+        return True
+
+    def _review(self, number: int) -> bool:
+        routed = self.situation.decided(number, Stage.ROUTE, Outcome.LLM)
+        if not routed:
+            return True
+        now = self.situation.now(number)
+        examples = self.store.examples_by_id([d.example_id for d in routed])
+        given = [a for a in self.store.annotations(round=number) if a.kind is AnnotatorKind.LLM]
+        cases = gather_evidence(examples, given, self.situation.context(now, self.situation.rows(routed)))
+        calibrator = self.situation.candidates().calibrator(now.answers, self.corpus)
+        decisions = self.steps.router.review(cases, self._rng(number, "review"), calibrator=calibrator, round=number)
+        self.store.note(number, "evidence", evidence_to_json(cases))
+        self.store.add_decisions(decisions)
+        return True
+
+    def _ask(self, number: int) -> bool:
+        for question in self._questions(number):
+            self.store.enqueue(
+                question.example_ids,
+                round=number,
+                reason=question.reason,
+                priority=question.priority,
+                is_blind=question.is_blind,
+            )
+        waiting = self.store.examples_by_id([question.example_id for question in self.store.pending()])
+        for done, example in enumerate(waiting):
+            self.progress("human answers", done, len(waiting))
+            for answer in self.steps.human.annotate([example]):
+                self.store.answer(replace(answer, round=number))
+        self.progress("human answers", len(waiting), len(waiting))
+        return not self.store.pending()
+
+    def _train(self, number: int) -> bool:
+        answers, candidates = self.situation.answers(), self.situation.candidates()
+        certificate = None
+        if len(candidates):
+            tested = candidates.tested(answers, self.corpus)
+            certificate = self.steps.router.certify(tested, self._rng(number, "certify"))
+            self.store.note(number, "certificate", asdict(certificate))
+        now = self.situation.moment(number, answers, candidates.accepted(certificate, self.corpus))
+        mixture = self.steps.supervision.mix(now.view, answers, now.accepted, self._rng(number, "mix"))
+        self.store.note(number, "supervision", mixture.summary.to_json())
+        self.progress(f"training on {len(mixture.weights)} labels", 0, 0)
+        training = mixture.training_set(self.corpus)
+        self.students.train(number, training, self.corpus.scheme.names, seed=self._seed(number, "student"))
+        self.progress(f"training on {len(mixture.weights)} labels", 1, 1)
+        return True
+
+    def _predict(self, number: int) -> bool:
+        self.students.predict(number, self.corpus, self.progress)
+        return True
+
+    # What the steps stand on.
+
+    def _n_for_llm(self, now: Moment) -> int:
+        """Return how many examples the LLM is asked about in a round."""
+        # The first labels come from people: without them nothing could check the LLM.
+        if self.steps.llm is None or not now.answers.n_human:
+            return 0
+        return min(self.plan.llm_per_round, int((now.view.is_available & ~now.answers.is_llm).sum()))
+
+    def _questions(self, number: int) -> list[Question]:
+        """Return what people are asked in a round: decided once, since answers change the budget that is left."""
+        kept = self.store.read_note(number, "questions")
+        if kept is None:
+            rank = {d.example_id: row for row, d in enumerate(self.situation.decided(number, Stage.SELECT))}
+            direct = self.situation.decided(number, Stage.ROUTE, Outcome.HUMAN)
+            questions = self.plan.places.share_out(
+                self.situation.answers().n_human,
+                audits=self.situation.decided(number, Stage.AUDIT),
+                direct=sorted(direct, key=lambda d: rank[d.example_id]),
+                doubtful=self.situation.decided(number, Stage.REVIEW, Outcome.ESCALATE),
+            )
+            kept = [asdict(question) for question in questions]
+            self.store.note(number, "questions", kept)
+        return [Question(**{**fields, "example_ids": tuple(fields["example_ids"])}) for fields in kept]
+
+    def _selected(self, number: int, positions: Positions, scores: NDArray[np.float64]) -> list[Decision]:
+        reason = "picked as number {} of {} from " + f"{len(self.corpus)} texts, with a score of {{:.3f}}"
+        return [
+            Decision(
+                self.corpus.ids[int(row)],
+                number,
+                Stage.SELECT,
+                Outcome.SELECTED,
+                reason.format(rank, len(positions), score),
+                score=float(score),
+            )
+            for rank, (row, score) in enumerate(zip(positions, scores, strict=True), start=1)
+        ]
+
+    def _route_input(self, now: Moment, selected: Sequence[Decision], n_human: int) -> RouteInput:
+        context = self.situation.context(now, self.situation.rows(selected))
+        return RouteInput(
+            round=now.number,
+            example_ids=[d.example_id for d in selected],
+            scores=np.array([d.score or 0.0 for d in selected], dtype=np.float64),
+            n_human=n_human,
+            has_llm=self._n_for_llm(now) > 0,
+            is_cold=now.answers.n_human == 0,
+            proba=context.proba,
+            neighbour_agreement=None if context.neighbours is None else context.neighbours.max(axis=1, initial=0.0),
+        )
+
+    def _record(self, number: int) -> RoundRecord:
+        answers = self.situation.answers()
+        summary = Summary.from_json(self.store.read_note(number, "supervision") or {})
+        record = RoundRecord(
+            number=number,
+            n_human=answers.n_human,
+            n_llm_accepted=summary.n_llm,
+            n_pseudo=summary.n_pseudo,
+            n_llm_answers=int(answers.is_llm.sum()),
+            cost_nanousd=self.store.spent_nanousd(),
+            metrics=self._metrics(number),
+            certificate=self.situation.certificate(number),
+            sources=summary.sources,
+            guard=summary.reason,
+            kappa=self._kappa(number),
+            seconds={name: float(self.store.read_note(number, f"seconds.{name}") or 0.0) for name in self._order},
+        )
+        return replace(record, stop_reason=self._stop_reason(record))
+
+    def _stop_reason(self, record: RoundRecord) -> str:
+        answers = self.situation.answers()
+        records = [*(r for r in self.store.round_records() if r.number < record.number), record]
+        return _nothing_asked(records) or self.steps.stopping.reason(
+            Standing(
+                round=record.number,
+                n_human=answers.n_human,
+                cost_nanousd=record.cost_nanousd,
+                minutes=sum(sum(r.seconds.values()) for r in records) / 60.0,
+                metrics=record.metrics,
+                kappas=tuple(r.kappa for r in records if r.kappa is not None),
+                n_available=int((~answers.is_asked).sum()),
+            )
+        )
+
+    def _metrics(self, number: int) -> Metrics | None:
+        test, proba = self.corpus.test, self.students.test_proba(number, self.corpus)
+        if test is None or proba is None or not len(test):
+            return None
+        return evaluate(test.labels, proba, self.corpus.scheme.names)
+
+    def _kappa(self, number: int) -> float | None:
+        now, before = (self.students.pool_proba(n, self.corpus) for n in (number, number - 1))
+        if now is None or before is None:
+            return None
+        return prediction_kappa(before.argmax(axis=1), now.argmax(axis=1))
+
+    def _seed(self, number: int, step: str) -> int:
+        return int(np.random.SeedSequence([self.plan.seed, number, zlib.crc32(step.encode())]).generate_state(1)[0])
+
+    def _rng(self, number: int, step: str) -> np.random.Generator:
+        return np.random.default_rng(self._seed(number, step))
+
+
+def _nothing_asked(records: Sequence[RoundRecord]) -> str:
+    """Return a reason to stop when the last round brought no answer at all; the next would bring none either."""
+    counts = [(record.n_human, record.n_llm_answers) for record in records[-2:]]
+    return "nothing more can be asked of people or of the LLM" if len(counts) == 2 and counts[0] == counts[1] else ""

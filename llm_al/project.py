@@ -1,0 +1,471 @@
+"""A project is a folder: settings, a store, caches, students, exports and a report."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from llm_al.assembly import Assembly
+from llm_al.config import ProjectConfig, load_config
+from llm_al.creation import CONFIG_NAME, GUIDELINES_NAME, Columns, add_texts, build_folder, make_config
+from llm_al.errors import ConfigError, DataError, NotFittedError
+from llm_al.forecast import Forecast, dollars
+from llm_al.formats.annotations import read_annotations
+from llm_al.formats.export import ExportRow, write
+from llm_al.formats.read import open_rows
+from llm_al.label_rows import LabelRows
+from llm_al.loop import Loop, RoundOutcome
+from llm_al.protocols import Annotator, FittedStudent, Progress
+from llm_al.status import Status, explain
+from llm_al.store.lock import ProjectLock
+from llm_al.store.store import SqlStore
+from llm_al.types import (
+    SKIP,
+    Annotation,
+    AnnotatorKind,
+    LabelScheme,
+    Source,
+    Split,
+)
+
+__all__ = ["Columns", "Project"]
+
+_PREDICT_CHUNK = 2048
+
+
+def _quiet(_what: str, _done: int, _total: int) -> None:
+    """Progress that nobody watches."""
+
+
+class Project:
+    """Open or create a project, run it, and take what it made.
+
+    Use `create` or `open`. Nothing is held in memory that the folder does not have.
+
+    Attributes
+    ----------
+    folder : Path
+    config : ProjectConfig
+    store : SqlStore
+    notes : list of str
+        What happened that a user may want to know: skipped rows, caches made again.
+    """
+
+    def __init__(self, folder: Path, config: ProjectConfig, store: SqlStore) -> None:
+        self.folder = folder
+        self.config = config
+        self.store = store
+        self.notes: list[str] = []
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        *,
+        texts: str | Path | Iterable[Any],
+        labels: str | Path | Sequence[Any] | Mapping[str, str],
+        test: str | Path | Iterable[Any] | None = None,
+        guidelines: str | Path | None = None,
+        columns: Columns | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> "Project":
+        """Make a project folder.
+
+        Parameters
+        ----------
+        folder : path
+            Made if need be; must not be a project.
+        texts : path or iterable
+            CSV, TSV, JSON Lines, Parquet, plain text, a saved dataset, or strings or mappings.
+        labels : path, sequence or mapping
+            Names, or names with descriptions.
+        test : path or iterable, optional
+            Labelled examples to measure on; never learned from.
+        guidelines : path, optional
+            The page for annotators.
+        columns : Columns, optional
+        settings : mapping, optional
+            Sections of `project.yaml` that differ from the defaults.
+
+        Raises
+        ------
+        LLMALError
+            If anything is wrong; the folder is then as it was.
+        """
+        folder = Path(folder)
+        config = make_config(folder, labels, settings)
+        page = _read_guidelines(Path(guidelines)) if guidelines is not None else None
+        notes: list[str] = []
+        with build_folder(folder, config, page) as aside, SqlStore(aside / "project.db") as store:
+            for source, split in ((texts, Split.POOL), (test, Split.TEST)):
+                if source is not None:
+                    where = Path(source) if isinstance(source, str) else source
+                    given = columns or Columns()
+                    lines = add_texts(store, where, scheme=config.scheme(), split=split, columns=given)
+                    notes += [f"{split}: {line}" for line in lines]
+        project = cls.open(folder)
+        project.notes = notes
+        return project
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Project":
+        """Open a project folder.
+
+        Raises
+        ------
+        ConfigError
+            If it is no project, or its settings are wrong.
+        StoreError
+            If its database cannot be used.
+        """
+        folder = Path(folder)
+        if not (folder / CONFIG_NAME).exists():
+            raise ConfigError(
+                f"{folder} is no project (it has no {CONFIG_NAME}); create one with: llm-al init {folder}"
+            )
+        config = load_config(folder / CONFIG_NAME)
+        return cls(folder, config, SqlStore(config.store or folder / "project.db"))
+
+    def close(self) -> None:
+        """Close the database."""
+        self.store.close()
+
+    def __enter__(self) -> "Project":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Project({str(self.folder)!r})"
+
+    @cached_property
+    def scheme(self) -> LabelScheme:
+        """The labels with the guidelines page."""
+        name = self.config.guidelines
+        page = self.folder / (name or GUIDELINES_NAME)
+        return self.config.scheme(_read_guidelines(page) if name and page.exists() else "")
+
+    def add(
+        self, texts: str | Path | Iterable[Any], *, test: bool = False, columns: Columns | None = None
+    ) -> list[str]:
+        """Add more texts, all or nothing; return what happened, one line each."""
+        source = Path(texts) if isinstance(texts, str) else texts
+        split = Split.TEST if test else Split.POOL
+        with ProjectLock(self.folder):
+            self.notes = add_texts(self.store, source, scheme=self.scheme, split=split, columns=columns or Columns())
+        return self.notes
+
+    def run(
+        self,
+        *,
+        max_human_labels: int | None = None,
+        max_usd: float | None = None,
+        max_rounds: int | None = None,
+        annotator: Annotator | None = None,
+        llm: Annotator | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[RoundOutcome]:
+        """Run rounds, yielding after each, until a stopping rule holds or people have to answer.
+
+        Parameters
+        ----------
+        max_human_labels, max_usd, max_rounds : optional
+            Replace the budgets of `project.yaml` for this run.
+        annotator : Annotator, optional
+            Answers in place of people (of kind human or simulated).
+        llm : Annotator, optional
+            Answers in place of the configured LLM (of kind llm).
+        progress : callable, optional
+
+        Raises
+        ------
+        ProjectLockedError
+            If another process runs this project.
+        ProviderError
+            If the LLM server cannot be used; checked before anything is asked.
+        """
+        limits = {"human_labels": max_human_labels, "llm_usd": max_usd, "rounds": max_rounds}
+        assembly = self._assembly({key: value for key, value in limits.items() if value is not None})
+        with ProjectLock(self.folder):
+            self._refuse_empty_pool()
+            loop = assembly.loop(progress or _quiet)
+            loop.steps = replace(loop.steps, human=annotator or loop.steps.human, llm=llm or loop.steps.llm)
+            _check_server(loop.steps.llm)
+            for outcome in loop.run():
+                if outcome.record is not None:
+                    self._describe_student(loop, outcome.number)
+                yield outcome
+
+    def n_waiting(self) -> int:
+        """Return how many texts wait for people."""
+        return len(self.store.pending())
+
+    def label_in_terminal(self, annotator: str, *, limit: int | None = None) -> int:
+        """Ask one person in the terminal, one key a text; each answer is on disk before the next is shown.
+
+        Returns
+        -------
+        int
+            Answers given and not taken back.
+        """
+        from llm_al.annotators.terminal import Terminal, Undo
+
+        leased = self.store.lease(annotator, n=limit or max(self.n_waiting(), 1), lease_s=3600.0)
+        rounds = {question.example_id: question.round for question in leased}
+        examples = self.store.examples_by_id([question.example_id for question in leased])
+        rows: dict[str, int] = {}
+        for event in Terminal(self.scheme, name=f"human:{annotator}").answers(examples):
+            if isinstance(event, Undo):
+                self.store.take_back(rows.pop(event.example_id))
+                continue
+            answer = event.annotation
+            rows[answer.example_id] = self.store.answer(replace(answer, round=rounds[answer.example_id]))
+        return len(rows)
+
+    def answer(
+        self, example_id: str, label: str, *, annotator: str = "human", is_suggestion_shown: bool = False
+    ) -> int:
+        """Record one person's answer at once and return its row id.
+
+        Parameters
+        ----------
+        label : str
+            A label of the list, ``none_of_these`` or ``skip``.
+
+        Raises
+        ------
+        LabelError
+            If the label is unknown.
+        DataError
+            If the example is unknown.
+        """
+        if label not in _answers(self.scheme):
+            self.scheme.index(label)
+        state = self.store.current_round()
+        answer = Annotation(
+            example_id,
+            label,
+            annotator,
+            kind=AnnotatorKind.HUMAN,
+            round=state.number if state else 0,
+            is_suggestion_shown=is_suggestion_shown,
+        )
+        return self.store.answer(answer)
+
+    def import_labels(self, path: str | Path, *, annotator: str = "import") -> int:
+        """Take human labels from a file with `id` and `label`: all of it, or nothing when a row is wrong."""
+        path = Path(path)
+        with ProjectLock(self.folder):
+            given = read_annotations(path, self.scheme, known_ids=lambda ids: set(self.store.find_ids(ids)))
+            rows = [
+                Annotation(row.id, row.label, row.annotator or annotator, kind=AnnotatorKind.HUMAN) for row in given
+            ]
+            self.store.add_annotations(rows)
+            for row in rows:
+                self.store.complete(row.example_id)
+        return len(rows)
+
+    def status(self) -> Status:
+        """Return how far the project is."""
+        state = self.store.current_round()
+        return Status(
+            name=self.config.name,
+            n_pool=self.store.n_examples(Split.POOL),
+            n_test=self.store.n_examples(Split.TEST),
+            n_waiting=self.n_waiting(),
+            max_human_labels=self.config.budget.human_labels,
+            cost_nanousd=self.store.spent_nanousd(),
+            cap_usd=self.config.budget.llm_usd,
+            step=state.step if state else "",
+            records=tuple(self.store.round_records()),
+        )
+
+    def why(self, example_id: str) -> list[str]:
+        """Return everything that was asked, answered and decided about one example."""
+        return explain(self.loop().situation, example_id, self._last_round())
+
+    def label_rows(self, sources: Sequence[str] = ("human", "llm", "pseudo")) -> Iterator[ExportRow]:
+        """Yield one row a pool example, with posterior, source, annotators and round.
+
+        Raises
+        ------
+        ConfigError
+            If a source is unknown.
+        """
+        unknown = sorted(set(sources) - {str(source) for source in Source})
+        if unknown:
+            raise ConfigError(f"unknown source {unknown[0]!r}; choose from: human, llm, pseudo")
+        rows = LabelRows(self.loop().situation, self._last_round())
+        return (row for row in rows if row.source in sources)
+
+    def labels(self, sources: Sequence[str] = ("human", "llm", "pseudo")) -> Any:
+        """Return the labels as a `datasets.Dataset`."""
+        from llm_al.formats.arrow_writers import to_dataset
+
+        return to_dataset(self.label_rows(sources))
+
+    def export(
+        self,
+        target: str | Path | None = None,
+        *,
+        sources: Sequence[str] = ("human", "llm", "pseudo"),
+        spreadsheet_safe: bool = False,
+    ) -> Path:
+        """Write the labels; the suffix chooses the format, a name without one is a `datasets` folder."""
+        rows = self.label_rows(sources)
+        if target is None:
+            (self.folder / "exports").mkdir(exist_ok=True)
+        path = Path(target) if target is not None else self.folder / "exports" / "labels.csv"
+        write(rows, path, is_spreadsheet_safe=spreadsheet_safe)
+        return path
+
+    @property
+    def student(self) -> FittedStudent:
+        """The student of the last round.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first round is finished.
+        """
+        number = self._last_round()
+        if not number:
+            raise NotFittedError(f"{self.folder} has no student yet; run it first: llm-al run {self.folder}")
+        return self._assembly().students().fitted(number)
+
+    @property
+    def student_folder(self) -> Path:
+        """Where the student of the last round lies."""
+        return self._assembly().students().path(self._last_round())
+
+    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Return label and probability of each text."""
+        student = self.student
+        return [
+            {"text": text, "label": student.labels[int(row.argmax())], "probability": float(row.max())}
+            for text, row in zip(texts, student.predict_proba(texts), strict=True)
+        ]
+
+    def predict_file(
+        self, source: str | Path, target: str | Path | None = None, *, text_column: str | None = None
+    ) -> Path:
+        """Label the texts of a file, streamed; return the file that was written."""
+        rows = open_rows(Path(source), text_column=text_column)
+        path = Path(target) if target is not None else Path(source).with_suffix(".labels.csv")
+        write(self._predicted(rows), path)
+        return path
+
+    def estimate(self) -> Forecast:
+        """Price the rest of the run from the settings and the real texts; nothing is sent."""
+        config, strategy = self.config, self.config.strategy
+        records = self.store.round_records()
+        n_human = records[-1].n_human if records else 0
+        budget = config.budget.human_labels
+        n_pool = self.store.n_examples(Split.POOL)
+        n_left = max(min(n_pool, budget if budget is not None else n_pool) - n_human, 0)
+        n_later = max(n_left - (0 if n_human else strategy.initial), 0)
+        n_rounds = -(-n_later // max(strategy.human_per_round, 1))
+        n_rounds = min(n_rounds, config.budget.rounds - len(records)) if config.budget.rounds else n_rounds
+        llm = self._assembly().llm()
+        n_llm = min(n_rounds * strategy.llm_per_round, n_pool) if llm is not None else 0
+        examples = self.store.examples([int(o) for o in self.store.ordinals(Split.POOL)[:n_llm]])
+        priced = getattr(llm, "estimate", None)
+        costs = priced(examples) if priced is not None else None
+        return Forecast(
+            n_rounds=n_rounds + (0 if n_human else 1),
+            n_human_labels=n_left,
+            human_minutes=n_left * config.human.max_seconds_per_label / 60.0,
+            n_llm_examples=n_llm,
+            n_llm_calls=costs.n_calls if costs else 0,
+            n_tokens_in=costs.n_tokens_in if costs else 0,
+            n_tokens_out=costs.n_tokens_out if costs else 0,
+            usd_low=dollars(costs.cost_low_nanousd) if costs else 0.0,
+            usd_high=dollars(costs.cost_high_nanousd) if costs else 0.0,
+            cap_usd=config.budget.llm_usd,
+            annotator=llm.name if llm is not None else "none",
+        )
+
+    def report(self, *, facts: Sequence[tuple[str, str]] = ()) -> Path:
+        """Write `report.html` and return its path."""
+        from llm_al.report_data import read_report
+        from llm_al.reports.html import write as write_html
+
+        loop = self.loop()
+        path = self.folder / "report.html"
+        write_html(read_report(self.config, loop, self.store, facts=facts), path)
+        return path
+
+    def loop(self, progress: Progress = _quiet) -> Loop:
+        """Return the loop over this project, for reading."""
+        return self._assembly().loop(progress)
+
+    def _assembly(self, budget: Mapping[str, Any] | None = None) -> Assembly:
+        limits = self.config.budget.model_copy(update=dict(budget or {}))
+        config = self.config.model_copy(update={"budget": limits})
+        return Assembly(self.folder, config, self.scheme, self.store, self.notes.append)
+
+    def _describe_student(self, loop: Loop, number: int) -> None:
+        from llm_al.report_data import write_model_card
+
+        write_model_card(self.config, loop, number)
+
+    def _predicted(self, rows: Iterator[Any]) -> Iterator[ExportRow]:
+        student = self.student
+        for part in _chunks((row for row in rows if row.text), _PREDICT_CHUNK):
+            proba = student.predict_proba([row.text for row in part])
+            for row, p in zip(part, proba, strict=True):
+                label = student.labels[int(p.argmax())]
+                shares = dict(zip(student.labels, map(float, p), strict=True))
+                yield ExportRow(row.id or str(row.number), row.text, label, shares[label], shares, Source.PSEUDO)
+
+    def _last_round(self) -> int:
+        records = self.store.round_records()
+        return records[-1].number if records else 0
+
+    def _refuse_empty_pool(self) -> None:
+        if not self.store.n_examples(Split.POOL):
+            raise DataError(
+                f"the pool of {self.folder} is empty; add texts with: llm-al add {self.folder} --texts FILE"
+            )
+
+
+def _answers(scheme: LabelScheme) -> tuple[str, ...]:
+    from llm_al.types import NONE_OF_THESE
+
+    return (*scheme.names, NONE_OF_THESE, SKIP)
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    part: list[Any] = []
+    for item in items:
+        part.append(item)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _check_server(llm: Annotator | None) -> None:
+    check: Callable[[], None] | None = getattr(llm, "check", None)
+    if check is not None:
+        check()
+
+
+def _read_guidelines(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; give the path of the guidelines page") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
+
+
+@contextmanager
+def opened(folder: str | Path) -> Iterator[Project]:
+    """Open a project and close it afterwards."""
+    with Project.open(folder) as project:
+        yield project

@@ -1,0 +1,105 @@
+"""Where a project stands, read from the store: answers, candidates, the view that steps get."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from llm_al.answers import Answers, read_answers
+from llm_al.candidates import CandidateTable, evidence_from_json, read_candidates
+from llm_al.corpus import Corpus
+from llm_al.pool import PoolView
+from llm_al.protocols import Aggregator, LoopStore
+from llm_al.routers.evidence import Context, neighbour_shares
+from llm_al.student_files import StudentFiles
+from llm_al.types import AnnotatorKind, Certificate, Decision, Outcome, Positions, Proba, Stage
+
+__all__ = ["Moment", "Situation"]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is known at the start of a step of a round."""
+
+    number: int
+    answers: Answers
+    accepted: Mapping[int, str]
+    """Pool position to the LLM label that the last certificate covers."""
+    view: PoolView
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Reads the store and the students' files; writes nothing."""
+
+    corpus: Corpus
+    store: LoopStore
+    students: StudentFiles
+    consensus: Aggregator
+    n_neighbours: int = 10
+
+    def answers(self) -> Answers:
+        """Return all standing answers about the pool."""
+        return read_answers(self.store.annotations(), self.corpus, self.consensus)
+
+    def candidates(self) -> CandidateTable:
+        """Return every LLM label that could be accepted, as frozen at review."""
+        numbers = [int(row["number"]) for row in self.store.rounds()]
+        notes = {number: self.store.read_note(number, "evidence") or [] for number in numbers}
+        return read_candidates({n: evidence_from_json(rows) for n, rows in notes.items()}, self.store.decisions())
+
+    def certificate(self, number: int) -> Certificate | None:
+        """Return what the audits proved in a round; None when there was nothing to audit."""
+        kept = self.store.read_note(number, "certificate") if number >= 1 else None
+        return Certificate(**kept) if kept else None
+
+    def now(self, number: int) -> Moment:
+        """Return what is known in a round before its student is trained."""
+        answers = self.answers()
+        return self.moment(number, answers, self.candidates().accepted(self.certificate(number - 1), self.corpus))
+
+    def moment(self, number: int, answers: Answers, accepted: Mapping[int, str]) -> Moment:
+        """Return a moment with given accepted labels and the student of the round before."""
+        labels, is_open = answers.human.copy(), ~answers.is_asked
+        for position, label in accepted.items():
+            if not answers.is_asked[position]:
+                labels[position] = self.corpus.scheme.index(label)
+                is_open[position] = False
+        view = PoolView(
+            texts=self.corpus.texts,
+            embeddings=self.corpus.embeddings,
+            n_classes=len(self.corpus.scheme),
+            labels=labels,
+            is_available=is_open,
+            proba=self.students.pool_proba(number - 1, self.corpus),
+            groups=self.corpus.groups,
+        )
+        return Moment(number, answers, accepted, view)
+
+    def context(self, now: Moment, rows: Positions) -> Context:
+        """Return what the student and the labelled neighbours say about some rows."""
+        proba = None if now.view.proba is None else np.asarray(now.view.proba[rows], dtype=np.float64)
+        return Context(self.corpus.scheme.names, proba, self._neighbours(now, rows))
+
+    def decided(self, number: int, stage: Stage, outcome: Outcome | None = None) -> list[Decision]:
+        """Return the decisions of a stage of a round."""
+        decisions = [d for d in self.store.decisions(round=number) if d.stage is stage]
+        return [d for d in decisions if outcome is None or d.outcome is outcome]
+
+    def rows(self, decisions: Sequence[Decision]) -> Positions:
+        """Return the pool positions of decisions."""
+        return np.array([self.corpus.position_of[d.example_id] for d in decisions], dtype=np.intp)
+
+    def ids_llm_answered(self) -> set[str]:
+        """Return the ids of examples that an LLM has answered."""
+        return {a.example_id for a in self.store.annotations() if a.kind is AnnotatorKind.LLM}
+
+    def _neighbours(self, now: Moment, rows: Positions) -> Proba | None:
+        known = np.flatnonzero(now.answers.human >= 0)
+        return neighbour_shares(
+            self.corpus.embeddings[rows],
+            self.corpus.embeddings[known],
+            label_index=now.answers.human[known],
+            n_classes=len(self.corpus.scheme),
+            n_neighbours=self.n_neighbours,
+        )

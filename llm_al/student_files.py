@@ -1,0 +1,87 @@
+"""Students and their predictions as files beside the store: made once, made again when lost."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from llm_al.corpus import Corpus
+from llm_al.protocols import FittedStudent, Progress, Student
+from llm_al.store.files import Artefacts
+from llm_al.types import Embeddings, Proba, TrainingSet
+
+__all__ = ["StudentFiles"]
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class StudentFiles:
+    """Trains a student a round and keeps it, with what it predicts.
+
+    Parameters
+    ----------
+    student : Student
+    folder : Path
+        Holds one folder a round, ``round-0001`` and so on.
+    load : callable
+        Reads a saved student.
+    cache : Artefacts
+        Holds predictions; a file that is lost or corrupt is made again from the student.
+    """
+
+    student: Student
+    folder: Path
+    load: Callable[[Path], FittedStudent]
+    cache: Artefacts
+
+    def path(self, number: int) -> Path:
+        """Return where the student of a round lies."""
+        return self.folder / f"round-{number:04d}"
+
+    def train(self, number: int, training: TrainingSet, labels: tuple[str, ...], *, seed: int) -> None:
+        """Train and save the student of a round; one that is there already is kept."""
+        if not self.path(number).exists():
+            self.student.fit(training, labels=labels, seed=seed).save(self.path(number))
+
+    def fitted(self, number: int) -> FittedStudent:
+        """Read the student of a round."""
+        return self.load(self.path(number))
+
+    def predict(self, number: int, corpus: Corpus, progress: Progress) -> None:
+        """Predict pool and test split with the student of a round, and keep it."""
+        student = self.fitted(number)
+        self._keep("pool", number, _in_chunks(student, corpus.texts, corpus.embeddings, progress))
+        if corpus.test is not None:
+            self._keep("test", number, student.predict_proba(corpus.test.texts, embeddings=corpus.test.embeddings))
+
+    def pool_proba(self, number: int, corpus: Corpus) -> Proba | None:
+        """Return shape (n, c), or None for a round without a student."""
+        return self._read("pool", number, corpus, len(corpus))
+
+    def test_proba(self, number: int, corpus: Corpus) -> Proba | None:
+        """Return shape (t, c), or None without a student or a test split."""
+        return None if corpus.test is None else self._read("test", number, corpus, len(corpus.test))
+
+    def _keep(self, split: str, number: int, proba: Proba) -> None:
+        self.cache.save_array("proba", f"{split}-{number:04d}", proba)
+
+    def _read(self, split: str, number: int, corpus: Corpus, n_rows: int) -> Proba | None:
+        if number < 1:
+            return None
+        found = self.cache.load_array("proba", f"{split}-{number:04d}", n_rows=n_rows)
+        if found is None and self.path(number).exists():
+            self.predict(number, corpus, lambda _what, _done, _total: None)
+            found = self.cache.load_array("proba", f"{split}-{number:04d}", n_rows=n_rows)
+        return found
+
+
+def _in_chunks(student: FittedStudent, texts: Sequence[str], embeddings: Embeddings, progress: Progress) -> Proba:
+    parts = []
+    n = len(embeddings)
+    for start in range(0, n, _CHUNK):
+        stop = min(start + _CHUNK, n)
+        parts.append(student.predict_proba(texts[start:stop], embeddings=embeddings[start:stop]))
+        progress("pool predictions", stop, n)
+    return np.concatenate(parts) if parts else np.zeros((0, len(student.labels)))

@@ -1,0 +1,148 @@
+"""What a student learns from in a round: people, accepted LLM labels, its own confident labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_al.answers import Answers
+from llm_al.corpus import Corpus
+from llm_al.pool import PoolView
+from llm_al.protocols import PseudoLabeler
+from llm_al.pseudo_labels.guard import Guard, Rows
+from llm_al.types import Positions, Proba, Source, TrainingSet
+
+__all__ = ["Mixture", "Summary", "Supervision"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How many labels of each source a student learned from, and why."""
+
+    n_human: int
+    n_llm: int
+    n_pseudo: int
+    sources: tuple[Source, ...]
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for the store."""
+        return {**self.__dict__, "sources": [str(source) for source in self.sources]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Summary":
+        """Read what `to_json` wrote."""
+        return cls(**{**values, "sources": tuple(Source(source) for source in values["sources"])})
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Pool rows with targets and weights, source after source.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (m,)
+    targets : ndarray of shape (m, c)
+    weights : ndarray of shape (m,)
+    summary : Summary
+    """
+
+    positions: Positions
+    targets: Proba
+    weights: NDArray[np.float64]
+    summary: Summary
+
+    def training_set(self, corpus: Corpus) -> TrainingSet:
+        """Return the mixture with its texts and embeddings."""
+        texts = [corpus.texts[int(row)] for row in self.positions]
+        return TrainingSet(
+            texts, self.targets, self.weights, np.asarray(corpus.embeddings[self.positions], dtype=np.float32)
+        )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of one source."""
+
+    positions: Positions
+    targets: Proba
+    weights: NDArray[np.float64]
+
+    def rows(self, view: PoolView) -> Rows:
+        return Rows(np.asarray(view.embeddings[self.positions], dtype=np.float32), self.targets, self.weights)
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """Mixes the sources of labels; a guard keeps out what hurts.
+
+    Parameters
+    ----------
+    pseudo_labeler : PseudoLabeler
+    guard : Guard or None
+        None lets every source in with its own weights.
+    max_pseudo_per_label : float
+        At most so many pseudo-labels for each other label, drawn at random: more cost time and drown people's labels.
+    """
+
+    pseudo_labeler: PseudoLabeler
+    guard: Guard | None
+    max_pseudo_per_label: float = 3.0
+
+    def mix(self, view: PoolView, answers: Answers, accepted: Mapping[int, str], rng: np.random.Generator) -> Mixture:
+        """Return the training rows of a round.
+
+        Parameters
+        ----------
+        view : PoolView
+            With the probabilities of the student before; its labels hold people's and accepted LLM labels.
+        answers : Answers
+        accepted : mapping of pool position to label
+            LLM labels that the audit covers. Where a person answered too, the person's label counts.
+        rng : Generator
+        """
+        human = _human(answers, view.n_classes)
+        llm = _llm(view, answers, accepted)
+        pseudo = self._pseudo(view, answers, len(human.positions) + len(llm.positions), rng)
+        llm_weight, pseudo_weight, reason = 1.0, 1.0, "no guard"
+        if self.guard is not None:
+            verdict = self.guard.choose(human.rows(view), llm.rows(view), pseudo.rows(view), rng)
+            llm_weight, pseudo_weight, reason = verdict.llm_weight, verdict.pseudo_weight, verdict.reason
+        factors = {Source.HUMAN: 1.0, Source.LLM: llm_weight, Source.PSEUDO: pseudo_weight}
+        parts = {Source.HUMAN: human, Source.LLM: llm, Source.PSEUDO: pseudo}
+        used = {s: part for s, part in parts.items() if factors[s] > 0 and len(part.positions)}
+        return Mixture(
+            np.concatenate([part.positions for part in used.values()] or [human.positions]),
+            np.concatenate([part.targets for part in used.values()] or [human.targets]),
+            np.concatenate([part.weights * factors[s] for s, part in used.items()] or [human.weights]),
+            Summary(len(human.positions), len(llm.positions), _count(used, Source.PSEUDO), tuple(used), reason),
+        )
+
+    def _pseudo(self, view: PoolView, answers: Answers, n_labels: int, rng: np.random.Generator) -> _Part:
+        positions, targets, weights = self.pseudo_labeler.pseudo_label(view, rng)
+        # What people hold to be outside of all labels must not come back through the student.
+        keep = np.flatnonzero(~answers.is_outside[positions])
+        limit = int(self.max_pseudo_per_label * n_labels)
+        if len(keep) > limit:
+            keep = np.sort(rng.choice(keep, limit, replace=False))
+        return _Part(positions[keep], targets[keep], weights[keep])
+
+
+def _count(used: Mapping[Source, _Part], source: Source) -> int:
+    return len(used[source].positions) if source in used else 0
+
+
+def _human(answers: Answers, n_classes: int) -> _Part:
+    positions = np.flatnonzero(answers.human >= 0)
+    return _Part(positions, np.eye(n_classes)[answers.human[positions]], np.ones(len(positions)))
+
+
+def _llm(view: PoolView, answers: Answers, accepted: Mapping[int, str]) -> _Part:
+    positions = np.array(sorted(row for row in accepted if not answers.is_asked[row]), dtype=np.intp)
+    targets = answers.llm_posterior([int(row) for row in positions], view.n_classes)
+    # The posterior and the reviewed label come from two ways of counting votes; the audit vouches for the label.
+    differs = targets.argmax(axis=1) != view.labels[positions] if len(positions) else np.zeros(0, dtype=np.bool_)
+    targets[differs] = np.eye(view.n_classes)[view.labels[positions[differs]]]
+    return _Part(positions, targets, np.ones(len(positions)))
