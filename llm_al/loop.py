@@ -8,7 +8,7 @@ same seed, and asks for nothing that has been answered.
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,13 +211,16 @@ class Loop:
     def _annotate(self, number: int) -> bool:
         if self.steps.llm is None:
             return True
+        llm = _at_round(self.steps.llm, number)
         answered = self.situation.ids_llm_answered()
         routed = self.situation.decided(number, Stage.ROUTE, Outcome.LLM)
         ids = [d.example_id for d in routed if d.example_id not in answered]
         for start in range(0, len(ids), _CHUNK):
             self.progress("LLM answers", start, len(ids))
             examples = self.store.examples_by_id(ids[start : start + _CHUNK])
-            self.store.add_annotations([replace(a, round=number) for a in self.steps.llm.annotate(examples)])
+            self.store.add_annotations([replace(a, round=number) for a in llm.annotate(examples)])
+        if reason := getattr(llm, "stop_reason", ""):
+            self.store.note(number, "llm_stopped", reason)
         self.progress("LLM answers", len(ids), len(ids))
         return True
 
@@ -381,3 +384,11 @@ def _nothing_asked(records: Sequence[RoundRecord]) -> str:
     """Return a reason to stop when the last round brought no answer at all; the next would bring none either."""
     counts = [(record.n_human, record.n_llm_answers) for record in records[-2:]]
     return "nothing more can be asked of people or of the LLM" if len(counts) == 2 and counts[0] == counts[1] else ""
+
+
+def _at_round(annotator: Annotator, number: int) -> Annotator:
+    """Return the annotator as it is in a round, where it tells rounds apart: money is booked by round."""
+    if not is_dataclass(annotator) or "round" not in {f.name for f in fields(annotator)}:
+        return annotator
+    booked: Annotator = replace(annotator, round=number)
+    return booked

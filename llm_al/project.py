@@ -271,6 +271,8 @@ class Project:
     def status(self) -> Status:
         """Return how far the project is."""
         state = self.store.current_round()
+        records = tuple(self.store.round_records())
+        number = state.number if state else len(records)
         return Status(
             name=self.config.name,
             n_pool=self.store.n_examples(Split.POOL),
@@ -280,7 +282,8 @@ class Project:
             cost_nanousd=self.store.spent_nanousd(),
             cap_usd=self.config.budget.llm_usd,
             step=state.step if state else "",
-            records=tuple(self.store.round_records()),
+            records=records,
+            llm_stopped=(self.store.read_note(number, "llm_stopped") if number else None) or "",
         )
 
     def why(self, example_id: str) -> list[str]:

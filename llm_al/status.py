@@ -7,7 +7,7 @@ from typing import Any
 from llm_al.reports.amounts import usd
 from llm_al.reports.tables import round_rows
 from llm_al.situation import Situation
-from llm_al.types import Annotation, AnnotatorQuality, Decision, RoundRecord, Stage
+from llm_al.types import Annotation, Decision, RoundRecord, Stage
 
 __all__ = ["Status", "explain"]
 
@@ -25,7 +25,8 @@ class Status:
     cap_usd: float | None
     step: str
     records: tuple[RoundRecord, ...]
-    annotators: tuple[AnnotatorQuality, ...] = ()
+    llm_stopped: str = ""
+    """Why the LLM was not asked further in the last round."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -48,6 +49,8 @@ class Status:
             lines.append(f"audit: {last.certificate.reason}")
         if last and last.guard:
             lines.append(f"guard: {last.guard}")
+        if self.llm_stopped:
+            lines.append(f"LLM: {self.llm_stopped}")
         if last and last.stop_reason:
             lines.append(f"stopped: {last.stop_reason}")
         if self.n_waiting:
