@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llm_al.errors import LLMALError
     from llm_al.learner import ActiveLearner, Query
-    from llm_al.loop import RoundOutcome
+    from llm_al.plan import RoundOutcome
     from llm_al.pool import PoolView
     from llm_al.project import Columns, Project
     from llm_al.students.saved import load as load_student
@@ -44,7 +44,7 @@ _HOMES = {
     "PoolView": "llm_al.pool",
     "Project": "llm_al.project",
     "Query": "llm_al.learner",
-    "RoundOutcome": "llm_al.loop",
+    "RoundOutcome": "llm_al.plan",
     "load_student": "llm_al.students.saved:load",
 }
 

@@ -13,8 +13,9 @@ from llm_al.corpus import Corpus, TestSplit
 from llm_al.embedders.cached import Cached
 from llm_al.errors import ConfigError
 from llm_al.evaluation.stopping import Stopping
-from llm_al.loop import Loop, Plan, Steps
+from llm_al.loop import Loop
 from llm_al.places import Places
+from llm_al.plan import Plan, Steps
 from llm_al.protocols import Annotator, Embedder, Progress
 from llm_al.pseudo_labels.guard import Guard
 from llm_al.routers.two_stage import TwoStage

@@ -8,7 +8,8 @@ same seed, and asks for nothing that has been answered.
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,15 @@ from llm_al.candidates import evidence_to_json
 from llm_al.corpus import Corpus
 from llm_al.evaluation.metrics import evaluate
 from llm_al.evaluation.stopping import Progress as Standing
-from llm_al.evaluation.stopping import Stopping, prediction_kappa
-from llm_al.places import Places, Question
-from llm_al.protocols import Aggregator, Annotator, LoopStore, Progress, Strategy
+from llm_al.evaluation.stopping import prediction_kappa
+from llm_al.places import Question
+from llm_al.plan import Plan, RoundOutcome, Steps
+from llm_al.protocols import Annotator, LoopStore, Progress
 from llm_al.routers.evidence import gather_evidence
-from llm_al.routers.two_stage import RouteInput, TwoStage
+from llm_al.routers.two_stage import RouteInput
 from llm_al.situation import Moment, Situation
 from llm_al.student_files import StudentFiles
-from llm_al.supervision import Summary, Supervision
+from llm_al.supervision import Summary
 from llm_al.types import (
     AnnotatorKind,
     Decision,
@@ -35,79 +37,10 @@ from llm_al.types import (
     Stage,
 )
 
-__all__ = ["Loop", "Plan", "RoundOutcome", "Steps"]
+__all__ = ["Loop"]
 
 _CHUNK = 256
 _ASKED_BEFORE = "the LLM has answered it before and its label was not accepted, so a person decides"
-
-
-@dataclass(frozen=True)
-class Steps:
-    """One object a step, put together by name from `project.yaml` or by hand."""
-
-    strategy: Strategy
-    router: TwoStage
-    llm: Annotator | None
-    human: Annotator
-    consensus: Aggregator
-    supervision: Supervision
-    stopping: Stopping
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a run is cut into rounds.
-
-    Parameters
-    ----------
-    places : Places
-        For people.
-    llm_per_round : int
-        Examples for the LLM.
-    seed : int
-    fingerprint : str
-        Of the settings; kept with each round.
-    """
-
-    places: Places
-    llm_per_round: int = 100
-    seed: int = 0
-    fingerprint: str = ""
-
-
-@dataclass(frozen=True)
-class RoundOutcome:
-    """What a round came to.
-
-    Parameters
-    ----------
-    number : int
-    record : RoundRecord or None
-        None while people have not answered yet.
-    n_waiting : int
-        Questions that wait for people.
-    stop_reason : str
-        Why the run is over; empty when it goes on.
-    """
-
-    number: int
-    record: RoundRecord | None
-    n_waiting: int = 0
-    stop_reason: str = ""
-
-    def __str__(self) -> str:
-        if self.n_waiting:
-            return f"round {self.number}: {self.n_waiting} texts wait for people"
-        record = self.record
-        if record is None:
-            return f"stopped: {self.stop_reason}"
-        parts = [f"round {self.number}: {record.n_human} human labels"]
-        if record.n_llm_answers:
-            parts.append(f"{record.n_llm_accepted} of {record.n_llm_answers} LLM labels accepted")
-        if record.metrics:
-            low, high = record.metrics.accuracy_low, record.metrics.accuracy_high
-            parts.append(f"accuracy {record.metrics.accuracy:.3f} ({low:.3f} to {high:.3f})")
-        return "; ".join([*parts, f"stopped: {self.stop_reason}"] if self.stop_reason else parts)
 
 
 class Loop:
@@ -386,7 +319,7 @@ def _nothing_asked(records: Sequence[RoundRecord]) -> str:
     return "nothing more can be asked of people or of the LLM" if len(counts) == 2 and counts[0] == counts[1] else ""
 
 
-def _at_round(annotator: Annotator, number: int) -> Annotator:
+def _at_round(annotator: Any, number: int) -> Annotator:
     """Return the annotator as it is in a round, where it tells rounds apart: money is booked by round."""
     if not is_dataclass(annotator) or "round" not in {f.name for f in fields(annotator)}:
         return annotator

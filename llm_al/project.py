@@ -16,7 +16,8 @@ from llm_al.formats.annotations import read_annotations
 from llm_al.formats.export import ExportRow, write
 from llm_al.formats.read import open_rows
 from llm_al.label_rows import LabelRows
-from llm_al.loop import Loop, RoundOutcome
+from llm_al.loop import Loop
+from llm_al.plan import RoundOutcome
 from llm_al.protocols import Annotator, FittedStudent, Progress
 from llm_al.status import Status, explain
 from llm_al.store.lock import ProjectLock
