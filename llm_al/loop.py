@@ -8,8 +8,8 @@ same seed, and asks for nothing that has been answered.
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -319,9 +319,8 @@ def _nothing_asked(records: Sequence[RoundRecord]) -> str:
     return "nothing more can be asked of people or of the LLM" if len(counts) == 2 and counts[0] == counts[1] else ""
 
 
-def _at_round(annotator: Any, number: int) -> Annotator:
+def _at_round(annotator: Annotator, number: int) -> Annotator:
     """Return the annotator as it is in a round, where it tells rounds apart: money is booked by round."""
-    if not is_dataclass(annotator) or "round" not in {f.name for f in fields(annotator)}:
+    if "round" not in getattr(annotator, "__dataclass_fields__", {}):
         return annotator
-    booked: Annotator = replace(annotator, round=number)
-    return booked
+    return cast(Annotator, replace(cast(Any, annotator), round=number))
