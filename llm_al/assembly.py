@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from llm_al.store.store import SqlStore
 from llm_al.student_files import StudentFiles
 from llm_al.students.saved import load as load_student
 from llm_al.supervision import Supervision
-from llm_al.types import NANO_PER_USD, NONE_OF_THESE, LabelScheme, Split
+from llm_al.types import NANO_PER_USD, SKIP, Embeddings, LabelScheme, Split
 
 __all__ = ["Assembly", "nano_usd"]
 
@@ -79,8 +80,8 @@ class Assembly:
         if not examples:
             return None
         answers = self.store.annotations(ids=[example.id for example in examples])
-        gold = {answer.example_id: answer.label for answer in answers if answer.label}
-        known = [example for example in examples if gold.get(example.id, NONE_OF_THESE) != NONE_OF_THESE]
+        gold = {answer.example_id: answer.label for answer in answers if answer.label not in (None, SKIP)}
+        known = [example for example in examples if gold.get(example.id) in self.scheme.names]
         texts = [example.text for example in known]
         embeddings = self._cached("test").encode_pool(texts, progress=progress, warn=self.warn)
         labels = [self.scheme.index(str(gold[example.id])) for example in known]
@@ -154,10 +155,19 @@ class Assembly:
 
     def students(self) -> StudentFiles:
         """Return the student's recipe and where its files lie."""
-        settings = self.config.student
-        model = self._model(settings.model or self.config.embedder.model)
+        settings, embedder = self.config.student, self.config.embedder
+        model = self._model(settings.model or embedder.model)
+        if settings.name == "head" and embedder.name == "sentence" and model != self._model(embedder.model):
+            raise ConfigError(
+                f"student.model is {settings.model!r}, but a head learns from the project's own vectors, of "
+                f"embedder.model {embedder.model!r}; remove student.model, or change embedder.model"
+            )
         student = registry.make("student", settings.name, **{"model": model, **settings.options})
         return StudentFiles(student, self.folder / "models", load_student, Artefacts(self.folder / "cache", self.warn))
+
+    def vectors(self, texts: Sequence[str]) -> Embeddings | None:
+        """Return what a head predicts from; None for students that encode texts themselves."""
+        return self.embedder().encode(texts) if self.config.student.name == "head" else None
 
     def llm(self) -> Annotator | None:
         """Return the annotator that stands in for people; None when there is none."""
@@ -176,9 +186,11 @@ class Assembly:
     def human(self) -> Annotator:
         """Return who answers within a run; people in the terminal or elsewhere answer between runs."""
         settings = self.config.human
-        if settings.annotator != "simulated":
+        if settings.annotator in ("queue", "terminal"):
             queue: Annotator = registry.make("annotator", "queue")
             return queue
+        if settings.annotator != "simulated":
+            return self._other_person(settings.annotator)
         if settings.gold is None:
             raise ConfigError("human.annotator is 'simulated' and human.gold is missing; give a file with id and label")
         simulated: Annotator = registry.make(
@@ -190,6 +202,16 @@ class Assembly:
             seed=self.config.seed,
         )
         return simulated
+
+    def _other_person(self, name: str) -> Annotator:
+        if name in ("chat", "zero_shot"):
+            raise ConfigError(
+                f"human.annotator is {name!r}, which is no person; choose from: queue, simulated, terminal"
+            )
+        plugin: Annotator = registry.make("annotator", name)
+        if not plugin.kind.is_human:
+            raise ConfigError(f"human.annotator {name!r} is of kind {plugin.kind}; it must be human or simulated")
+        return plugin
 
     @property
     def fingerprint(self) -> str:

@@ -6,7 +6,8 @@ Exit codes: 0 done, 2 wrong input or settings, 3 waiting for people, 130 interru
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +35,7 @@ TextColumn = Annotated[str | None, typer.Option(help="Column with the texts; fou
 IdColumn = Annotated[str | None, typer.Option(help="Column with the ids; made from the text when absent.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column with the labels of the test split.")]
 HERE = Path()
+ME = os.environ.get("USER", "me")
 
 
 def _clean(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,6 +48,10 @@ def _clean(command: Callable[..., None]) -> Callable[..., None]:
         except LLMALError as exc:
             console.err.print(f"error: {exc}", style="red", markup=False)
             raise typer.Exit(2) from exc
+        except OSError as exc:
+            where = f": {exc.filename}" if exc.filename else ""
+            console.err.print(f"error: {exc.strerror or exc}{where}", style="red", markup=False)
+            raise typer.Exit(2) from exc
         except KeyboardInterrupt:
             console.err.print("interrupted; everything that was answered is saved - run the same command to go on")
             raise typer.Exit(INTERRUPTED) from None
@@ -53,10 +59,17 @@ def _clean(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _open(folder: Path) -> Any:
+@contextmanager
+def _opened(folder: Path) -> Iterator[Any]:
+    """Open a project, and say at the end what happened to its files."""
     from llm_al.project import Project
 
-    return Project.open(folder)
+    with Project.open(folder) as project:
+        try:
+            yield project
+        finally:
+            for note in project.notes:
+                console.err.print(f"note: {note}", style="yellow", markup=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -92,6 +105,7 @@ def init(
         columns=Columns(text_column, id_column, label_column),
         settings=settings,
     )
+    project.close()
     for note in project.notes:
         console.out.print(note, markup=False)
     console.out.print(
@@ -112,10 +126,9 @@ def add(
     """Add more texts to a project."""
     from llm_al.project import Columns
 
-    project = _open(folder)
-    project.add(texts, test=test, columns=Columns(text_column, id_column, label_column))
-    for note in project.notes:
-        console.out.print(note, markup=False)
+    with _opened(folder) as project:
+        for note in project.add(texts, test=test, columns=Columns(text_column, id_column, label_column)):
+            console.out.print(note, markup=False)
 
 
 @app.command()
@@ -128,34 +141,43 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run rounds until a budget or the target is reached, or people have to answer."""
-    project = _open(folder)
-    outcome = None
-    with console.reporting(quiet=as_json) as report:
-        limits = {"max_human_labels": max_human_labels, "max_usd": max_usd, "max_rounds": max_rounds}
-        for outcome in project.run(**limits, progress=report):
-            if not as_json:
-                console.out.print(str(outcome), markup=False)
-    if as_json:
-        console.print_json({"outcome": str(outcome), **project.status().to_dict()})
-    else:
-        console.print_rows(project.status().round_rows(), title="Rounds")
+    limits = {"max_human_labels": max_human_labels, "max_usd": max_usd, "max_rounds": max_rounds}
+    with _opened(folder) as project:
+        outcome = _run_rounds(project, limits, is_quiet=as_json)
+        if as_json:
+            console.print_json({"outcome": str(outcome), **project.status().to_dict()})
+        else:
+            console.print_rows(project.status().round_rows(), title="Rounds")
     if outcome is not None and outcome.n_waiting:
         if not as_json:
             console.out.print(f"answer them with: llm-al label {folder}   then: llm-al run {folder}", markup=False)
         raise typer.Exit(WAITING)
 
 
+def _run_rounds(project: Any, limits: dict[str, Any], *, is_quiet: bool) -> Any:
+    """Run until people have to answer or nothing is left to do; a person at the terminal is asked at once."""
+    while True:
+        outcome = None
+        with console.reporting(quiet=is_quiet) as report:
+            for outcome in project.run(**limits, progress=report):
+                if not is_quiet:
+                    console.out.print(str(outcome), markup=False)
+        is_asked_here = project.config.human.annotator == "terminal" and not is_quiet
+        if not (outcome and outcome.n_waiting and is_asked_here and project.label_in_terminal(ME)):
+            return outcome
+
+
 @app.command()
 @_clean
 def label(
     folder: Folder = HERE,
-    annotator: Annotated[str, typer.Option(help="Your name, kept with each answer.")] = os.environ.get("USER", "me"),
+    annotator: Annotated[str, typer.Option(help="Your name, kept with each answer.")] = ME,
     limit: Annotated[int | None, typer.Option("-n", help="Stop after so many answers.", min=1)] = None,
 ) -> None:
     """Answer waiting texts in the terminal: one key each."""
-    project = _open(folder)
-    n_answered = project.label_in_terminal(annotator, limit=limit)
-    n_left = project.n_waiting()
+    with _opened(folder) as project:
+        n_answered = project.label_in_terminal(annotator, limit=limit)
+        n_left = project.n_waiting()
     console.out.print(f"{n_answered} answered, {n_left} waiting", markup=False)
     if not n_left:
         console.out.print(f"next: llm-al run {folder}", markup=False)
@@ -169,24 +191,23 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show how far a project is, or why one example got its label."""
-    project = _open(folder)
-    if why is not None:
-        lines = project.why(why)
+    with _opened(folder) as project:
+        lines, state = (project.why(why), None) if why is not None else ([], project.status())
+    if state is None:
         console.print_json(lines) if as_json else console.out.print("\n".join(lines), markup=False)
-        return
-    state = project.status()
-    if as_json:
+    elif as_json:
         console.print_json(state.to_dict())
-        return
-    console.out.print(state.text(), markup=False)
-    console.print_rows(state.round_rows(), title="Rounds")
+    else:
+        console.out.print(state.text(), markup=False)
+        console.print_rows(state.round_rows(), title="Rounds")
 
 
 @app.command()
 @_clean
 def estimate(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Price the run before anything is paid."""
-    forecast = _open(folder).estimate()
+    with _opened(folder) as project:
+        forecast = project.estimate()
     console.print_json(asdict(forecast)) if as_json else console.out.print(str(forecast), markup=False)
 
 
@@ -199,7 +220,9 @@ def export(
     spreadsheet_safe: Annotated[bool, typer.Option(help="Quote cells that a spreadsheet would run.")] = False,
 ) -> None:
     """Write the labels with their posterior and where they came from."""
-    target = _open(folder).export(to, sources=sources.split(","), spreadsheet_safe=spreadsheet_safe)
+    wanted = [source.strip() for source in sources.split(",")]
+    with _opened(folder) as project:
+        target = project.export(to, sources=wanted, spreadsheet_safe=spreadsheet_safe)
     console.out.print(str(target), markup=False)
 
 
@@ -211,7 +234,8 @@ def import_(
     annotator: Annotated[str, typer.Option(help="Who gave them.")] = "import",
 ) -> None:
     """Take human labels from a file. All of it, or nothing when a row is wrong."""
-    n_labels = _open(folder).import_labels(labels, annotator=annotator)
+    with _opened(folder) as project:
+        n_labels = project.import_labels(labels, annotator=annotator)
     console.out.print(f"{n_labels} labels imported", markup=False)
 
 
@@ -221,19 +245,19 @@ def predict(
     folder: Folder = HERE,
     text: Annotated[list[str] | None, typer.Argument(help="Texts to label.")] = None,
     texts: Annotated[Path | None, typer.Option(help="File with texts.")] = None,
-    to: Annotated[Path | None, typer.Option(help="Write here instead of the screen.")] = None,
+    to: Annotated[Path | None, typer.Option(help="With --texts: where the labels go.")] = None,
     text_column: TextColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Label texts with the trained student."""
-    if not text and texts is None:
-        raise DataError("nothing to predict; give texts after the folder, or --texts FILE")
-    project = _open(folder)
+    if bool(text) == (texts is not None):
+        raise DataError("give either texts after the folder, or --texts FILE")
     if texts is not None:
-        target = project.predict_file(texts, to, text_column=text_column)
-        console.out.print(str(target), markup=False)
+        with _opened(folder) as project:
+            console.out.print(str(project.predict_file(texts, to, text_column=text_column)), markup=False)
         return
-    rows = project.predict(text or [])
+    with _opened(folder) as project:
+        rows = project.predict(text or [])
     if as_json:
         console.print_json(rows)
         return
@@ -245,7 +269,8 @@ def predict(
 @_clean
 def report(folder: Folder = HERE) -> None:
     """Write `report.html`, one file with every figure."""
-    console.out.print(str(_open(folder).report()), markup=False)
+    with _opened(folder) as project:
+        console.out.print(str(project.report()), markup=False)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from llm_al.store.files import translating_full_disk
 from llm_al.store.store import SqlStore
 from llm_al.types import NONE_OF_THESE, Annotation, AnnotatorKind, LabelScheme, Split
 
-__all__ = ["Columns", "add_texts", "build_folder", "make_config", "read_label_list"]
+__all__ = ["Columns", "add_texts", "build_folder", "make_config", "read_guidelines", "read_label_list"]
 
 CONFIG_NAME = "project.yaml"
 GUIDELINES_NAME = "guidelines.md"
@@ -42,6 +42,22 @@ class Columns:
     text: str | None = None
     id: str | None = None
     label: str | None = None
+
+
+def read_guidelines(path: Path) -> str:
+    """Return the page for annotators.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing or no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; give the path of the guidelines page") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
 
 
 def read_label_list(labels: Path | str | Sequence[Any] | Mapping[str, str]) -> list[dict[str, str]]:

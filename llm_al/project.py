@@ -1,39 +1,38 @@
 """A project is a folder: settings, a store, caches, students, exports and a report."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from llm_al.assembly import Assembly
-from llm_al.config import ProjectConfig, load_config
-from llm_al.creation import CONFIG_NAME, GUIDELINES_NAME, Columns, add_texts, build_folder, make_config
+from llm_al.config import ProjectConfig, load_config, validate_config
+from llm_al.creation import (
+    CONFIG_NAME,
+    GUIDELINES_NAME,
+    Columns,
+    add_texts,
+    build_folder,
+    make_config,
+    read_guidelines,
+)
 from llm_al.errors import ConfigError, DataError, NotFittedError
-from llm_al.forecast import Forecast, dollars
-from llm_al.formats.annotations import read_annotations
+from llm_al.forecast import Forecast, forecast
 from llm_al.formats.export import ExportRow, write
 from llm_al.formats.read import open_rows
 from llm_al.label_rows import LabelRows
 from llm_al.loop import Loop
+from llm_al.people import ask_in_terminal, import_answers, record_answer
 from llm_al.plan import RoundOutcome
+from llm_al.prediction import Predictor
 from llm_al.protocols import Annotator, FittedStudent, Progress
 from llm_al.status import Status, explain
 from llm_al.store.lock import ProjectLock
 from llm_al.store.store import SqlStore
-from llm_al.types import (
-    SKIP,
-    Annotation,
-    AnnotatorKind,
-    LabelScheme,
-    Source,
-    Split,
-)
+from llm_al.types import LabelScheme, Source, Split
 
 __all__ = ["Columns", "Project"]
-
-_PREDICT_CHUNK = 2048
 
 
 def _quiet(_what: str, _done: int, _total: int) -> None:
@@ -97,7 +96,7 @@ class Project:
         """
         folder = Path(folder)
         config = make_config(folder, labels, settings)
-        page = _read_guidelines(Path(guidelines)) if guidelines is not None else None
+        page = read_guidelines(Path(guidelines)) if guidelines is not None else None
         notes: list[str] = []
         with build_folder(folder, config, page) as aside, SqlStore(aside / "project.db") as store:
             for source, split in ((texts, Split.POOL), (test, Split.TEST)):
@@ -147,7 +146,7 @@ class Project:
         """The labels with the guidelines page."""
         name = self.config.guidelines
         page = self.folder / (name or GUIDELINES_NAME)
-        return self.config.scheme(_read_guidelines(page) if name and page.exists() else "")
+        return self.config.scheme(read_guidelines(page) if name and page.exists() else "")
 
     def add(
         self, texts: str | Path | Iterable[Any], *, test: bool = False, columns: Columns | None = None
@@ -156,8 +155,7 @@ class Project:
         source = Path(texts) if isinstance(texts, str) else texts
         split = Split.TEST if test else Split.POOL
         with ProjectLock(self.folder):
-            self.notes = add_texts(self.store, source, scheme=self.scheme, split=split, columns=columns or Columns())
-        return self.notes
+            return add_texts(self.store, source, scheme=self.scheme, split=split, columns=columns or Columns())
 
     def run(
         self,
@@ -190,11 +188,12 @@ class Project:
         """
         limits = {"human_labels": max_human_labels, "llm_usd": max_usd, "rounds": max_rounds}
         assembly = self._assembly({key: value for key, value in limits.items() if value is not None})
+        llm = llm or assembly.llm()
         with ProjectLock(self.folder):
             self._refuse_empty_pool()
+            self._check_llm(llm)
             loop = assembly.loop(progress or _quiet)
-            loop.steps = replace(loop.steps, human=annotator or loop.steps.human, llm=llm or loop.steps.llm)
-            _check_server(loop.steps.llm)
+            loop.steps = replace(loop.steps, human=annotator or loop.steps.human, llm=llm)
             for outcome in loop.run():
                 if outcome.record is not None:
                     self._describe_student(loop, outcome.number)
@@ -212,19 +211,7 @@ class Project:
         int
             Answers given and not taken back.
         """
-        from llm_al.annotators.terminal import Terminal, Undo
-
-        leased = self.store.lease(annotator, n=limit or max(self.n_waiting(), 1), lease_s=3600.0)
-        rounds = {question.example_id: question.round for question in leased}
-        examples = self.store.examples_by_id([question.example_id for question in leased])
-        rows: dict[str, int] = {}
-        for event in Terminal(self.scheme, name=f"human:{annotator}").answers(examples):
-            if isinstance(event, Undo):
-                self.store.take_back(rows.pop(event.example_id))
-                continue
-            answer = event.annotation
-            rows[answer.example_id] = self.store.answer(replace(answer, round=rounds[answer.example_id]))
-        return len(rows)
+        return ask_in_terminal(self.store, self.scheme, annotator, limit=limit)
 
     def answer(
         self, example_id: str, label: str, *, annotator: str = "human", is_suggestion_shown: bool = False
@@ -243,31 +230,15 @@ class Project:
         DataError
             If the example is unknown.
         """
-        if label not in _answers(self.scheme):
-            self.scheme.index(label)
-        state = self.store.current_round()
-        answer = Annotation(
-            example_id,
-            label,
-            annotator,
-            kind=AnnotatorKind.HUMAN,
-            round=state.number if state else 0,
-            is_suggestion_shown=is_suggestion_shown,
+        given = (example_id, label)
+        return record_answer(
+            self.store, self.scheme, given, annotator=annotator, is_suggestion_shown=is_suggestion_shown
         )
-        return self.store.answer(answer)
 
     def import_labels(self, path: str | Path, *, annotator: str = "import") -> int:
         """Take human labels from a file with `id` and `label`: all of it, or nothing when a row is wrong."""
-        path = Path(path)
         with ProjectLock(self.folder):
-            given = read_annotations(path, self.scheme, known_ids=lambda ids: set(self.store.find_ids(ids)))
-            rows = [
-                Annotation(row.id, row.label, row.annotator or annotator, kind=AnnotatorKind.HUMAN) for row in given
-            ]
-            self.store.add_annotations(rows)
-            for row in rows:
-                self.store.complete(row.example_id)
-        return len(rows)
+            return import_answers(self.store, self.scheme, Path(path), annotator=annotator)
 
     def status(self) -> Status:
         """Return how far the project is."""
@@ -347,49 +318,26 @@ class Project:
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
         """Return label and probability of each text."""
-        student = self.student
-        return [
-            {"text": text, "label": student.labels[int(row.argmax())], "probability": float(row.max())}
-            for text, row in zip(texts, student.predict_proba(texts), strict=True)
-        ]
+        return self._predictor().rows(texts)
 
     def predict_file(
         self, source: str | Path, target: str | Path | None = None, *, text_column: str | None = None
     ) -> Path:
         """Label the texts of a file, streamed; return the file that was written."""
-        rows = open_rows(Path(source), text_column=text_column)
         path = Path(target) if target is not None else Path(source).with_suffix(".labels.csv")
-        write(self._predicted(rows), path)
+        predictor = self._predictor()
+        write(predictor.stream(open_rows(Path(source), text_column=text_column), self.notes.append), path)
         return path
 
     def estimate(self) -> Forecast:
         """Price the rest of the run from the settings and the real texts; nothing is sent."""
-        config, strategy = self.config, self.config.strategy
-        records = self.store.round_records()
-        n_human = records[-1].n_human if records else 0
-        budget = config.budget.human_labels
-        n_pool = self.store.n_examples(Split.POOL)
-        n_left = max(min(n_pool, budget if budget is not None else n_pool) - n_human, 0)
-        n_later = max(n_left - (0 if n_human else strategy.initial), 0)
-        n_rounds = -(-n_later // max(strategy.human_per_round, 1))
-        n_rounds = min(n_rounds, config.budget.rounds - len(records)) if config.budget.rounds else n_rounds
-        llm = self._assembly().llm()
-        n_llm = min(n_rounds * strategy.llm_per_round, n_pool) if llm is not None else 0
-        examples = self.store.examples([int(o) for o in self.store.ordinals(Split.POOL)[:n_llm]])
-        priced = getattr(llm, "estimate", None)
-        costs = priced(examples) if priced is not None else None
-        return Forecast(
-            n_rounds=n_rounds + (0 if n_human else 1),
-            n_human_labels=n_left,
-            human_minutes=n_left * config.human.max_seconds_per_label / 60.0,
-            n_llm_examples=n_llm,
-            n_llm_calls=costs.n_calls if costs else 0,
-            n_tokens_in=costs.n_tokens_in if costs else 0,
-            n_tokens_out=costs.n_tokens_out if costs else 0,
-            usd_low=dollars(costs.cost_low_nanousd) if costs else 0.0,
-            usd_high=dollars(costs.cost_high_nanousd) if costs else 0.0,
-            cap_usd=config.budget.llm_usd,
-            annotator=llm.name if llm is not None else "none",
+        ordinals = self.store.ordinals(Split.POOL)
+        return forecast(
+            self.config,
+            n_pool=len(ordinals),
+            records=self.store.round_records(),
+            llm=self._assembly().llm(),
+            first_examples=lambda n: self.store.examples(ordinals[:n].tolist()),
         )
 
     def report(self, *, facts: Sequence[tuple[str, str]] = ()) -> Path:
@@ -407,8 +355,11 @@ class Project:
         return self._assembly().loop(progress)
 
     def _assembly(self, budget: Mapping[str, Any] | None = None) -> Assembly:
-        limits = self.config.budget.model_copy(update=dict(budget or {}))
-        config = self.config.model_copy(update={"budget": limits})
+        config = self.config
+        if budget:
+            limits = {**config.budget.model_dump(), **budget}
+            settings = {**config.model_dump(mode="json"), "budget": limits}
+            config = validate_config(settings, origin="the limits of this run")
         return Assembly(self.folder, config, self.scheme, self.store, self.notes.append)
 
     def _describe_student(self, loop: Loop, number: int) -> None:
@@ -416,60 +367,23 @@ class Project:
 
         write_model_card(self.config, loop, number)
 
-    def _predicted(self, rows: Iterator[Any]) -> Iterator[ExportRow]:
-        student = self.student
-        for part in _chunks((row for row in rows if row.text), _PREDICT_CHUNK):
-            proba = student.predict_proba([row.text for row in part])
-            for row, p in zip(part, proba, strict=True):
-                label = student.labels[int(p.argmax())]
-                shares = dict(zip(student.labels, map(float, p), strict=True))
-                yield ExportRow(row.id or str(row.number), row.text, label, shares[label], shares, Source.PSEUDO)
+    def _predictor(self) -> Predictor:
+        return Predictor(self.student, self._assembly().vectors)
 
     def _last_round(self) -> int:
         records = self.store.round_records()
         return records[-1].number if records else 0
+
+    def _check_llm(self, llm: Annotator | None) -> None:
+        """Let an annotator that would fail do so now, before hours go into embeddings or people's answers."""
+        check, check_cap = getattr(llm, "check", None), getattr(llm, "check_cap", None)
+        if check is not None:
+            check()
+        if check_cap is not None:
+            check_cap(*self.store.examples(self.store.ordinals(Split.POOL)[:1].tolist()))
 
     def _refuse_empty_pool(self) -> None:
         if not self.store.n_examples(Split.POOL):
             raise DataError(
                 f"the pool of {self.folder} is empty; add texts with: llm-al add {self.folder} --texts FILE"
             )
-
-
-def _answers(scheme: LabelScheme) -> tuple[str, ...]:
-    from llm_al.types import NONE_OF_THESE
-
-    return (*scheme.names, NONE_OF_THESE, SKIP)
-
-
-def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    part: list[Any] = []
-    for item in items:
-        part.append(item)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
-        yield part
-
-
-def _check_server(llm: Annotator | None) -> None:
-    check: Callable[[], None] | None = getattr(llm, "check", None)
-    if check is not None:
-        check()
-
-
-def _read_guidelines(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; give the path of the guidelines page") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from None
-
-
-@contextmanager
-def opened(folder: str | Path) -> Iterator[Project]:
-    """Open a project and close it afterwards."""
-    with Project.open(folder) as project:
-        yield project

@@ -13,7 +13,7 @@ from llm_al.annotators.chat.limits import Retrier
 from llm_al.annotators.chat.prices import price_of
 from llm_al.annotators.chat.prompts import Prompt, load_prompt
 from llm_al.annotators.chat.requests import ask
-from llm_al.annotators.chat.run import Job, Run, Terms
+from llm_al.annotators.chat.run import Job, Run, Terms, cap_too_low
 from llm_al.annotators.chat.settings import Endpoint, Limits, Pricing, Sampling, Waiting
 from llm_al.annotators.chat.workers import Stop, run_blocking, work_through
 from llm_al.errors import ConfigError
@@ -108,6 +108,19 @@ class Chat:
                 await client.check()
 
         run_blocking(main)
+
+    def check_cap(self, example: Example) -> None:
+        """Fail now if the cap is below the price of one call about `example`; sends nothing.
+
+        Raises
+        ------
+        BudgetError
+        """
+        cap, price = self.pricing.cap_nanousd, self.pricing.resolve(self.endpoint)
+        request = ask(self.endpoint, self.sampling, self._load_prompts()[0], example.text)
+        max_cost = request.max_cost_nanousd(price, self.sampling)
+        if cap is not None and max_cost > cap and self.ledger.cached(request.hash) is None:
+            raise cap_too_low(cap, max_cost, self.endpoint.model)
 
     def annotate(self, examples: Sequence[Example]) -> list[Annotation]:
         """Return one annotation an example and prompt, in that order.

@@ -15,7 +15,7 @@ from llm_al.annotators.chat.settings import Endpoint, Sampling
 from llm_al.errors import BudgetError, OverloadedError, ProviderError
 from llm_al.types import Annotation, AnnotatorKind, Example, LabelScheme
 
-__all__ = ["Job", "Run", "Terms"]
+__all__ = ["Job", "Run", "Terms", "cap_too_low"]
 
 _GIVE_UP_AFTER = 3
 """Requests in a row without an answer, each tried to the end, before the server counts as down."""
@@ -56,6 +56,14 @@ class _Answer:
     def n_tokens(self) -> tuple[int, int]:
         usage = self.completion.usage
         return usage.n_tokens_in or 0, usage.n_tokens_out or 0
+
+
+def cap_too_low(cap_nanousd: int, max_cost_nanousd: int, model: str) -> BudgetError:
+    """Return the error that says that not even one call fits under the cap."""
+    return BudgetError(
+        f"the LLM cap of ${cap_nanousd / 1e9:.9f} is below the price of one call to {model!r}, "
+        f"at most ${max_cost_nanousd / 1e9:.9f}; nothing was sent; raise budget.llm_usd"
+    )
 
 
 class _CapReachedError(Exception):
@@ -198,10 +206,7 @@ class Run:
     def _refuse(self, max_cost: int, error: BudgetError) -> None:
         cap = self._terms.cap_nanousd or 0
         if max_cost > cap and self._n_paid == 0:
-            raise BudgetError(
-                f"the LLM cap of ${cap / 1e9:.9f} is below the price of one call to {self._terms.endpoint.model!r}, "
-                f"at most ${max_cost / 1e9:.9f}; nothing was sent; raise budget.llm_usd"
-            ) from error
+            raise cap_too_low(cap, max_cost, self._terms.endpoint.model) from error
         self._session.stop_reason = f"the LLM cap of ${cap / 1e9:.4f} is reached: {error}"
         raise _CapReachedError
 
