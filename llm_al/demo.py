@@ -15,6 +15,7 @@ from llm_al.evaluation.metrics import evaluate
 from llm_al.loop import Loop
 from llm_al.project import Project
 from llm_al.protocols import Progress
+from llm_al.store.files import write_atomically
 from llm_al.types import NONE_OF_THESE, Metrics, TrainingSet
 
 __all__ = ["SETTINGS", "DemoResult", "run"]
@@ -86,6 +87,7 @@ def _project(folder: Path, *, fresh: bool, student: str) -> Project:
         if project.config.name != _MARK or project.config.human.annotator != "simulated":
             raise ConfigError(f"{folder} holds another project; give a new folder: llm-al demo FOLDER")
         if not fresh:
+            _put_gold(folder)
             return project
         project.close()
         _remove(folder)
@@ -98,8 +100,16 @@ def _project(folder: Path, *, fresh: bool, student: str) -> Project:
             guidelines=source / "guidelines.md",
             settings={**SETTINGS, "student": {"name": student}},
         )
-        (folder / "gold.csv").write_bytes((source / "gold.csv").read_bytes())
+    _put_gold(folder)
     return project
+
+
+def _put_gold(folder: Path) -> None:
+    """Give the simulated person its answers; a kill may have come between the project and this file."""
+    gold = folder / "gold.csv"
+    if not gold.exists():
+        data = (files("llm_al") / _SAMPLE / "gold.csv").read_bytes()
+        write_atomically(gold, lambda file: file.write(data))
 
 
 def _remove(folder: Path) -> None:

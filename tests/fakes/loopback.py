@@ -47,6 +47,8 @@ class Logged:
     n_tokens_in: int = 0
     n_tokens_out: int = 0
     at: float = 0.0
+    messages_hash: str = ""
+    """SHA-256 of the JSON of the messages alone; empty without any."""
 
 
 @dataclass
@@ -144,6 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         status, payload = self._answer(raw, fault)
         usage = payload.get("usage") or {}
         n_in, n_out = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+        entry["messages_hash"] = _messages_hash(raw)
         # The log is written first: who was answered must be in it, whenever the client is killed.
         owner.record(Logged(**entry, status=status, n_tokens_in=n_in, n_tokens_out=n_out))
         self._send(status, payload, fault)
@@ -171,6 +174,11 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.what == "truncate":
             body, self.close_connection = body[: len(body) // 2], True
         self.wfile.write(body)
+
+
+def _messages_hash(raw: bytes) -> str:
+    messages = json.loads(raw or b"{}").get("messages")
+    return hashlib.sha256(json.dumps(messages).encode()).hexdigest() if messages else ""
 
 
 def _arguments() -> argparse.Namespace:
