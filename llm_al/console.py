@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -26,9 +27,9 @@ def print_rows(rows: Sequence[Mapping[str, str]], *, title: str | None = None) -
     """Write rows with the same keys as a table; nothing for no rows."""
     if not rows:
         return
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    for column in rows[0]:
-        table.add_column(column, overflow="fold", justify="left" if column == next(iter(rows[0])) else "right")
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(rows[0]):
+        table.add_column(column, no_wrap=True, justify="right" if number else "left")
     for row in rows:
         table.add_row(*row.values())
     Console(highlight=False).print(table)
@@ -36,9 +37,9 @@ def print_rows(rows: Sequence[Mapping[str, str]], *, title: str | None = None) -
 
 @contextmanager
 def reporting(*, quiet: bool = False) -> Iterator[Report]:
-    """Show one live bar for each kind of work; yields the function that steps report to."""
+    """Show one live bar for each kind of work, on a terminal only; yields the function that steps report to."""
     columns = (TextColumn("{task.description:<24}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=quiet) as bars:
+    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(what: str, done: int, total: int) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from llm_al.errors import ConfigError, ShapeError
 from llm_al.pseudo_labels._head import fit_head, predict_head
@@ -126,6 +127,11 @@ class Guard:
 
     def choose(self, human: Rows, llm: Rows | None, pseudo: Rows | None, rng: np.random.Generator) -> Verdict:
         """Return which sources the student may learn from, with factors and the reason."""
+        # Dozens of small fits: several threads gain nothing on an idle machine and lose tenfold on a busy one.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self._choose(human, llm, pseudo, rng)
+
+    def _choose(self, human: Rows, llm: Rows | None, pseudo: Rows | None, rng: np.random.Generator) -> Verdict:
         llm = llm if llm is not None and len(llm) else None
         pseudo = pseudo if pseudo is not None and len(pseudo) else None
         if llm is None and pseudo is None:

@@ -15,14 +15,14 @@ _MARKDOWN_SYNTAX = str.maketrans(
 def round_rows(records: Sequence[RoundRecord]) -> list[dict[str, str]]:
     """Return one row a round, every cell ready to print; no records give no rows.
 
-    Columns, in order: round, human, LLM accepted, pseudo, accuracy, macro-F1, cost, seconds. Accuracy
+    Columns, in order: round, human, LLM (accepted labels), pseudo, accuracy, macro-F1, cost, seconds. Accuracy
     carries its interval; what was not measured is a dash.
     """
     return [
         {
             "round": str(record.number),
             "human": count(record.n_human),
-            "LLM accepted": count(record.n_llm_accepted),
+            "LLM": count(record.n_llm_accepted),
             "pseudo": count(record.n_pseudo),
             "accuracy": accuracy(record.metrics),
             "macro-F1": number(record.metrics.macro_f1 if record.metrics else None),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
+from threadpoolctl import threadpool_limits
 
 from llm_al.errors import ConfigError, StudentError
 from llm_al.students._folder import Header, new_folder, read_arrays, read_header, write_arrays, write_header
@@ -79,8 +80,11 @@ class Head:
         vectors = np.asarray(embeddings, dtype=np.float64)
         data = (vectors, training.targets, training.weights)
         rng = np.random.default_rng(seed)
-        temperature = cross_fitted_temperature(*data, C=self.C, n_folds=self.n_folds, rng=rng)
-        return FittedHead(fit_linear(*data, C=self.C), tuple(labels), self, temperature)
+        # Small fits: several threads gain little on an idle machine and lose tenfold on a busy one.
+        with threadpool_limits(limits=1, user_api="blas"):
+            temperature = cross_fitted_temperature(*data, C=self.C, n_folds=self.n_folds, rng=rng)
+            linear = fit_linear(*data, C=self.C)
+        return FittedHead(linear, tuple(labels), self, temperature)
 
     def _encoded(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return encode(self.load_encoder(), texts)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from llm_al.reports.tables import markdown, round_rows
 
-COLUMNS = ["round", "human", "LLM accepted", "pseudo", "accuracy", "macro-F1", "cost", "seconds"]
+COLUMNS = ["round", "human", "LLM", "pseudo", "accuracy", "macro-F1", "cost", "seconds"]
 
 
 def test_no_rounds_give_no_rows():
@@ -15,7 +15,7 @@ def test_a_row_says_what_the_round_recorded(run):
     assert list(rows[0]) == COLUMNS
     assert len(rows) == 6
     assert rows[2]["human"] == "70"
-    assert rows[2]["LLM accepted"] == "138"
+    assert rows[2]["LLM"] == "138"
     assert rows[2]["pseudo"] == "84"
     assert rows[2]["accuracy"] == "79.7% (75.1-84.2%)"
     assert rows[2]["cost"] == "$0.1229643"
