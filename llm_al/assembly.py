@@ -58,8 +58,9 @@ class Assembly:
 
     def loop(self, progress: Progress) -> Loop:
         """Return the loop over this project; embeds what has not been embedded yet."""
-        corpus = self.corpus(progress)
-        return Loop(self.steps(), self.plan(), corpus, store=self.store, students=self.students(), progress=progress)
+        # A wrong setting has to show before hours go into embeddings.
+        steps, plan, students = self.steps(), self.plan(), self.students()
+        return Loop(steps, plan, self.corpus(progress), store=self.store, students=students, progress=progress)
 
     def corpus(self, progress: Progress) -> Corpus:
         """Return pool and test split with their embeddings."""

@@ -226,7 +226,8 @@ def validate_config(data: Any, *, origin: str = "project.yaml") -> ProjectConfig
     try:
         config = ProjectConfig.model_validate(data)
     except ValidationError as exc:
-        first, *others = exc.errors()
+        # A misspelt key explains why another one is missing.
+        first, *others = sorted(exc.errors(), key=lambda error: error["type"] != "extra_forbidden")
         more = f" (and {len(others)} more)" if others else ""
         raise ConfigError(f"{origin}: {_explain(first)}{more}") from exc
     config.scheme()

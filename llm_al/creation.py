@@ -18,6 +18,7 @@ from llm_al.formats.read import open_rows
 from llm_al.intake.checked import Checked
 from llm_al.intake.intake import Intake
 from llm_al.store.files import translating_full_disk
+from llm_al.store.lock import ProjectLock
 from llm_al.store.store import SqlStore
 from llm_al.types import NONE_OF_THESE, Annotation, AnnotatorKind, LabelScheme, Split
 
@@ -98,6 +99,8 @@ def build_folder(folder: Path, config: ProjectConfig, guidelines: str | None) ->
         try:
             (aside / CONFIG_NAME).write_text(_yaml(config), encoding="utf-8")
             (aside / GUIDELINES_NAME).write_text(guidelines or _GUIDELINES, encoding="utf-8")
+            # Made now, so that a command that is refused later leaves no trace.
+            ProjectLock(aside).path.touch()
             yield aside
             folder.mkdir(exist_ok=True)
             # The settings come last: a folder is a project once they are there.

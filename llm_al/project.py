@@ -195,7 +195,7 @@ class Project:
             loop = assembly.loop(progress or _quiet)
             loop.steps = replace(loop.steps, human=annotator or loop.steps.human, llm=llm)
             for outcome in loop.run():
-                if outcome.record is not None:
+                if outcome.record is not None and loop.students.path(outcome.number).exists():
                     self._describe_student(loop, outcome.number)
                 yield outcome
 
@@ -306,10 +306,10 @@ class Project:
         NotFittedError
             Before the first round is finished.
         """
-        number = self._last_round()
-        if not number:
+        number, students = self._last_round(), self._assembly().students()
+        if not students.path(number).exists():
             raise NotFittedError(f"{self.folder} has no student yet; run it first: llm-al run {self.folder}")
-        return self._assembly().students().fitted(number)
+        return students.fitted(number)
 
     @property
     def student_folder(self) -> Path:

@@ -41,8 +41,8 @@ class StudentFiles:
         return self.folder / f"round-{number:04d}"
 
     def train(self, number: int, training: TrainingSet, labels: tuple[str, ...], *, seed: int) -> None:
-        """Train and save the student of a round; one that is there already is kept."""
-        if not self.path(number).exists():
+        """Train and save the student of a round; one that is there already is kept, and nothing trains no student."""
+        if len(training) and not self.path(number).exists():
             self.student.fit(training, labels=labels, seed=seed).save(self.path(number))
 
     def fitted(self, number: int) -> FittedStudent:
@@ -50,7 +50,9 @@ class StudentFiles:
         return self.load(self.path(number))
 
     def predict(self, number: int, corpus: Corpus, progress: Progress) -> None:
-        """Predict pool and test split with the student of a round, and keep it."""
+        """Predict pool and test split with the student of a round, if it has one, and keep it."""
+        if not self.path(number).exists():
+            return
         student = self.fitted(number)
         self._keep("pool", number, _in_chunks(student, corpus.texts, corpus.embeddings, progress))
         if corpus.test is not None:

@@ -1,4 +1,5 @@
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,10 @@ if _ROOT not in sys.path:
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from click.testing import Result  # noqa: E402
+from typer.testing import CliRunner  # noqa: E402
 
+from llm_al.cli import app  # noqa: E402
 from llm_al.project import Project  # noqa: E402
 from tests.fakes import shop  # noqa: E402
 
@@ -85,3 +89,31 @@ def make_project(tmp_path: Path, inputs: Path) -> Iterator[Any]:
     yield make
     for project in made:
         project.close()
+
+
+@pytest.fixture
+def llm_al(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The command line in this process: ``llm_al("run", folder)`` gives exit_code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: object, typed: str | None = None) -> Result:
+        return CliRunner().invoke(app, [str(arg) for arg in args], input=typed)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def _finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    shop.write_inputs(folder)
+    files = {"texts": folder / "pool.csv", "labels": folder / "labels.json", "test": folder / "test.csv"}
+    with Project.create(folder / "shop", **files, settings=shop.FAST) as project:
+        shutil.copy(folder / "gold.csv", project.folder)
+        list(project.run())
+    return folder / "shop"
+
+
+@pytest.fixture
+def finished(_finished_once: Path, tmp_path: Path) -> Path:
+    """A closed project that has run to its end: three rounds, 21 answers of the simulated person."""
+    return Path(shutil.copytree(_finished_once, tmp_path / "finished"))

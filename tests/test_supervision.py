@@ -1,0 +1,147 @@
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from llm_al.answers import read_answers
+from llm_al.consensus.dawid_skene import OneCoin
+from llm_al.corpus import Corpus
+from llm_al.pool import PoolView
+from llm_al.pseudo_labels.guard import Guard
+from llm_al.pseudo_labels.none import NoPseudo
+from llm_al.supervision import Summary, Supervision
+from llm_al.types import NONE_OF_THESE, Annotation, AnnotatorKind, Label, LabelScheme, Source
+
+NAMES = ("cat", "dog")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Pseudo-labels some rows, whoever else has labelled them."""
+
+    positions: tuple[int, ...]
+    label: int = 0
+
+    def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Any:
+        n = len(self.positions)
+        return np.array(self.positions, dtype=np.intp), np.eye(2)[[self.label] * n].reshape(n, 2), np.full(n, 0.5)
+
+
+@dataclass(frozen=True)
+class World:
+    """Two clusters of texts: even rows are cats, odd ones dogs."""
+
+    n: int = 60
+    noise: float = 0.05
+
+    @property
+    def gold(self) -> np.ndarray:
+        return np.arange(self.n) % 2
+
+    @property
+    def corpus(self) -> Corpus:
+        noise = np.random.default_rng(0).normal(scale=self.noise, size=(self.n, 24))
+        vectors = np.eye(2, 24)[self.gold] + noise
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        ids = [f"e{row}" for row in range(self.n)]
+        scheme = LabelScheme(tuple(map(Label, NAMES)))
+        return Corpus(scheme, ids, [f"text {id_}" for id_ in ids], vectors.astype(np.float32), np.arange(self.n))
+
+    def people(self, rows: range, **own: str) -> list[Annotation]:
+        labels = {f"e{row}": NAMES[self.gold[row]] for row in rows} | own
+        return [Annotation(id_, label, "ann", kind=AnnotatorKind.HUMAN) for id_, label in labels.items()]
+
+    def machine(self, rows: range, *, is_right: bool = True) -> list[Annotation]:
+        right = self.gold if is_right else 1 - self.gold
+        return [
+            Annotation(f"e{row}", NAMES[right[row]], "llm/p", kind=AnnotatorKind.LLM, model="m", confidence=0.9)
+            for row in rows
+        ]
+
+    def mix(self, supervision: Supervision, annotations: list[Annotation], accepted: dict[int, str]) -> Any:
+        corpus = self.corpus
+        answers = read_answers(annotations, corpus, OneCoin(NAMES))
+        labels, is_open = answers.human.copy(), ~answers.is_asked
+        for row, label in accepted.items():
+            if not answers.is_asked[row]:
+                labels[row], is_open[row] = NAMES.index(label), False
+        proba = np.full((self.n, 2), 0.5)
+        view = PoolView(corpus.texts, corpus.embeddings, 2, labels, is_open, proba)
+        return supervision.mix(view, answers, accepted, np.random.default_rng(0))
+
+
+def test_people_alone_are_taken_as_they_are() -> None:
+    world = World()
+    mixture = world.mix(Supervision(NoPseudo(), Guard()), world.people(range(10)), {})
+    assert mixture.positions.tolist() == list(range(10))
+    assert mixture.targets.argmax(axis=1).tolist() == world.gold[:10].tolist()
+    assert mixture.weights.tolist() == [1.0] * 10
+    assert mixture.summary.sources == (Source.HUMAN,)
+
+
+def test_without_a_guard_every_source_gets_in() -> None:
+    world = World()
+    accepted = {row: NAMES[world.gold[row]] for row in range(20, 30)}
+    annotations = world.people(range(10)) + world.machine(range(20, 30))
+    mixture = world.mix(Supervision(Rows((40, 42)), None), annotations, accepted)
+    assert mixture.summary.sources == (Source.HUMAN, Source.LLM, Source.PSEUDO)
+    assert (mixture.summary.n_human, mixture.summary.n_llm, mixture.summary.n_pseudo) == (10, 10, 2)
+    assert mixture.positions.tolist() == [*range(10), *range(20, 30), 40, 42]
+    training = mixture.training_set(world.corpus)
+    assert training.texts[-1] == "text e42"
+    assert len(training) == 22
+
+
+def test_the_guard_lets_a_good_source_in_and_keeps_a_harmful_one_out() -> None:
+    world = World(n=160, noise=0.5)
+    for is_right in (True, False):
+        right = world.gold if is_right else 1 - world.gold
+        accepted = {row: NAMES[right[row]] for row in range(40, 160)}
+        annotations = world.people(range(40)) + world.machine(range(40, 160), is_right=is_right)
+        mixture = world.mix(Supervision(NoPseudo(), Guard()), annotations, accepted)
+        assert (Source.LLM in mixture.summary.sources) == is_right, mixture.summary.reason
+        assert mixture.summary.n_llm == 120
+        assert (max(mixture.positions) < 40) == (not is_right)
+
+
+def test_what_people_hold_to_be_outside_never_returns_as_a_pseudo_label() -> None:
+    world = World()
+    annotations = world.people(range(10), e20=NONE_OF_THESE, e22=NONE_OF_THESE)
+    mixture = world.mix(Supervision(Rows((20, 22, 24)), None), annotations, {})
+    assert mixture.positions.tolist() == [*range(10), 24]
+
+
+def test_a_persons_answer_replaces_an_accepted_label() -> None:
+    world = World()
+    annotations = world.people(range(10)) + world.machine(range(5, 15), is_right=False)
+    accepted = {row: NAMES[1 - world.gold[row]] for row in range(5, 15)}
+    mixture = world.mix(Supervision(NoPseudo(), None), annotations, accepted)
+    assert mixture.positions.tolist() == list(range(15))
+    assert mixture.targets[:10].argmax(axis=1).tolist() == world.gold[:10].tolist()
+    assert mixture.targets[10:].argmax(axis=1).tolist() == (1 - world.gold[10:15]).tolist()
+
+
+def test_the_reviewed_label_is_learned_even_where_the_posterior_differs() -> None:
+    world = World()
+    annotations = world.people(range(4)) + world.machine(range(20, 21))
+    mixture = world.mix(Supervision(NoPseudo(), None), annotations, {20: "dog"})
+    assert mixture.targets[-1].tolist() == [0.0, 1.0]
+
+
+def test_pseudo_labels_never_drown_the_others() -> None:
+    world = World()
+    pseudo = Rows(tuple(range(10, 60)))
+    mixture = world.mix(Supervision(pseudo, None, max_pseudo_per_label=1.5), world.people(range(10)), {})
+    assert mixture.summary.n_pseudo == 15
+
+
+def test_nothing_labelled_is_an_empty_mixture() -> None:
+    mixture = World().mix(Supervision(NoPseudo(), Guard()), [], {})
+    assert len(mixture.positions) == 0
+    assert mixture.targets.shape == (0, 2)
+
+
+def test_a_summary_survives_the_store() -> None:
+    summary = Summary(3, 2, 1, (Source.HUMAN, Source.LLM), "why")
+    assert Summary.from_json(summary.to_json()) == summary
+    assert set(map(type, summary.to_json()["sources"])) == {str}
