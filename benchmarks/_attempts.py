@@ -53,9 +53,9 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Moment:
-    """When to kill: so long after a mark of the undisturbed run."""
+    """When to kill: so long after a mark of the undisturbed run, or after the first later one that comes."""
 
-    mark: str
+    marks: tuple[str, ...]
     delay_s: float
 
 
@@ -145,7 +145,7 @@ def _lines(pipe: Any, moment: Moment | None) -> Iterator[str | None]:
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             yield line.decode()
-            if moment is not None and deadline is None and line.decode() == moment.mark:
+            if moment is not None and deadline is None and line.decode() in moment.marks:
                 deadline = time.perf_counter() + moment.delay_s
 
 
@@ -153,6 +153,8 @@ def moments(undisturbed: Attempt, n: int, rng: random.Random) -> list[Moment]:
     """Return n moments, uniform over the undisturbed run, in order."""
     drawn = []
     for at in sorted(rng.uniform(0.0, undisturbed.seconds) for _ in range(n)):
-        since, mark = max((entry for entry in undisturbed.marks if entry[0] <= at), default=undisturbed.marks[0])
-        drawn.append(Moment(mark, max(at - since, 0.0)))
+        before = max(1, sum(since <= at for since, _ in undisturbed.marks))
+        since = undisturbed.marks[before - 1][0]
+        later = tuple(mark for _, mark in undisturbed.marks[before - 1 :])
+        drawn.append(Moment(later, max(at - since, 0.0)))
     return drawn
