@@ -194,6 +194,7 @@ class Project:
             self._check_llm(llm)
             loop = assembly.loop(progress or _quiet)
             loop.steps = replace(loop.steps, human=annotator or loop.steps.human, llm=llm)
+            loop.students.remove_leftovers()
             for outcome in loop.run():
                 if outcome.record is not None and loop.students.path(outcome.number).exists():
                     self._describe_student(loop, outcome.number)

@@ -1,5 +1,7 @@
 """Students and their predictions as files beside the store: made once, made again when lost."""
 
+import shutil
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from llm_al.types import Embeddings, Proba, TrainingSet
 __all__ = ["StudentFiles"]
 
 _CHUNK = 4096
+_UNKNOWN_LABEL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ class StudentFiles:
         """Return where the student of a round lies."""
         return self.folder / f"round-{number:04d}"
 
+    def remove_leftovers(self) -> None:
+        """Delete what killed processes had begun to write; call it under the project lock."""
+        for pattern in (".*.new", ".*.old"):
+            for leftover in self.folder.glob(pattern):
+                shutil.rmtree(leftover, ignore_errors=True)
+        self.cache.remove_leftovers()
+
     def train(self, number: int, training: TrainingSet, labels: tuple[str, ...], *, seed: int) -> None:
         """Train and save the student of a round; one that is there already is kept, and nothing trains no student."""
         if len(training) and not self.path(number).exists():
@@ -53,10 +63,12 @@ class StudentFiles:
         """Predict pool and test split with the student of a round, if it has one, and keep it."""
         if not self.path(number).exists():
             return
-        student = self.fitted(number)
-        self._keep("pool", number, _in_chunks(student, corpus.texts, corpus.embeddings, progress))
+        student, names = self.fitted(number), corpus.scheme.names
+        pool = _in_chunks(student, corpus.texts, corpus.embeddings, progress)
+        self._keep("pool", number, names, _by_name(pool, student.labels, names))
         if corpus.test is not None:
-            self._keep("test", number, student.predict_proba(corpus.test.texts, embeddings=corpus.test.embeddings))
+            test = student.predict_proba(corpus.test.texts, embeddings=corpus.test.embeddings)
+            self._keep("test", number, names, _by_name(test, student.labels, names))
 
     def pool_proba(self, number: int, corpus: Corpus) -> Proba | None:
         """Return shape (n, c), or None for a round without a student."""
@@ -66,16 +78,17 @@ class StudentFiles:
         """Return shape (t, c), or None without a student or a test split."""
         return None if corpus.test is None else self._read("test", number, corpus, len(corpus.test))
 
-    def _keep(self, split: str, number: int, proba: Proba) -> None:
-        self.cache.save_array("proba", f"{split}-{number:04d}", proba)
+    def _keep(self, split: str, number: int, names: Sequence[str], proba: Proba) -> None:
+        self.cache.save_array("proba", _file_name(split, number, names), proba)
 
     def _read(self, split: str, number: int, corpus: Corpus, n_rows: int) -> Proba | None:
         if number < 1:
             return None
-        found = self.cache.load_array("proba", f"{split}-{number:04d}", n_rows=n_rows)
+        name = _file_name(split, number, corpus.scheme.names)
+        found = self.cache.load_array("proba", name, n_rows=n_rows)
         if found is None and self.path(number).exists():
             self.predict(number, corpus, lambda _what, _done, _total: None)
-            found = self.cache.load_array("proba", f"{split}-{number:04d}", n_rows=n_rows)
+            found = self.cache.load_array("proba", name, n_rows=n_rows)
         return found
 
 
@@ -87,3 +100,21 @@ def _in_chunks(student: FittedStudent, texts: Sequence[str], embeddings: Embeddi
         parts.append(student.predict_proba(texts[start:stop], embeddings=embeddings[start:stop]))
         progress("pool predictions", stop, n)
     return np.concatenate(parts) if parts else np.zeros((0, len(student.labels)))
+
+
+def _file_name(split: str, number: int, names: Sequence[str]) -> str:
+    # A label list may be edited between rounds; columns of the old one must not be taken for the new one's.
+    labels = hashlib.blake2b("\0".join(names).encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{split}-{number:04d}-{labels}"
+
+
+def _by_name(proba: Proba, student_labels: Sequence[str], names: Sequence[str]) -> Proba:
+    """Return probabilities in the order of the label list; a label that the student does not know gets next to none."""
+    if tuple(student_labels) == tuple(names):
+        return proba
+    aligned = np.full((len(proba), len(names)), _UNKNOWN_LABEL)
+    for column, label in enumerate(student_labels):
+        if label in names:
+            aligned[:, names.index(label)] = np.maximum(proba[:, column], _UNKNOWN_LABEL)
+    aligned /= aligned.sum(axis=1, keepdims=True)
+    return aligned

@@ -135,6 +135,19 @@ def test_a_crash_around_every_file_changes_no_label(
     assert exported(crashing) == exported(undisturbed)
 
 
+def test_what_killed_processes_had_begun_to_write_is_removed_by_the_next_run(make_project: Make) -> None:
+    project = make_project(**SMALL)
+    half_student = project.folder / "models" / ".round-0001.0a1b2c3d.new"
+    half_file = project.folder / "cache" / "proba" / ".pool-0001.npy.x.part"
+    half_student.mkdir(parents=True)
+    (half_student / "model.safetensors").write_bytes(b"half")
+    half_file.parent.mkdir(parents=True)
+    half_file.write_bytes(b"half")
+    list(project.run(max_rounds=1))
+    assert not half_student.exists()
+    assert not half_file.exists()
+
+
 class CrashingLLM:
     """Answers, but crashes at every third text it has not seen."""
 
