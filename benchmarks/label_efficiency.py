@@ -13,6 +13,7 @@ from typing import Any
 
 import _small_text
 import numpy as np
+import torch
 from _data import Task, read_task, sample_task
 from _results import Claim, table, write
 
@@ -230,9 +231,9 @@ def measure(task: Task, options: argparse.Namespace) -> Iterator[Run]:
             student = registry.make("student", name, model=folder, **(QUICK_OPTIONS[name] if options.quick else {}))
             # Embeddings are made once for a project; every run is charged for them all the same.
             yield loop.run(student, Run(task.name, f"llm_al {name}", seed, seconds={"embed": embed_s}))
-        if options.peer and seed < options.first_seed + options.peer_seeds:
-            run = Run(task.name, options.peer, seed)
-            yield run_peer(task, protocol, folder, first=loop.first(seed), run=run)
+    for seed in range(options.first_seed, options.first_seed + (options.peer_seeds if options.peer else 0)):
+        run = Run(task.name, options.peer, seed)
+        yield run_peer(task, protocol, folder, first=loop.first(seed), run=run)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -248,6 +249,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--peer-seeds", type=int, help="seeds of the peer (default: as many as ours)")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, help="of every learner; on a busy machine 1 gives the fairest ratio")
     parser.add_argument(
         "--quick", action="store_true", help="a smoke run on the sample project; its figures mean nothing"
     )
@@ -263,6 +265,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
     if options.peer:
         _small_text.require()
     tasks = [sample_task()] if options.quick else [read_task(options.data, name) for name in options.datasets]
