@@ -69,7 +69,7 @@ class CandidateTable:
         return {
             corpus.position_of[case.example_id]: case.label
             for case, score in zip(self.cases, self.scores, strict=True)
-            if score >= certificate.threshold and case.label is not None
+            if score >= certificate.threshold and case.label in corpus.scheme.names
         }
 
     def _audits(self, answers: Answers, corpus: Corpus) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

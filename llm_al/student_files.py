@@ -1,7 +1,7 @@
 """Students and their predictions as files beside the store: made once, made again when lost."""
 
-import shutil
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -358,6 +358,38 @@ def test_gold_without_its_columns_is_refused(make_project: Any) -> None:
         list(project.run())
 
 
+def _with_labels(folder: Path, names: list[str]) -> Project:
+    path = folder / "project.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "labels": names}))
+    return Project.open(folder)
+
+
+def test_labels_in_another_order_are_the_same_labels(finished: Path) -> None:
+    with Project.open(finished) as project:
+        before = {row.id: (row.label, row.source) for row in project.label_rows()}
+        names = list(project.scheme.names)
+    with _with_labels(finished, names[::-1]) as project:
+        assert {row.id: (row.label, row.source) for row in project.label_rows()} == before
+
+
+def test_a_label_may_join_the_list_between_rounds(finished: Path) -> None:
+    with _with_labels(finished, ["other", *shop.LABELS]) as project:
+        rows = list(project.label_rows())
+        assert {row.id: row.label for row in rows if row.source is Source.HUMAN}.items() <= shop.GOLD.items()
+        assert all(set(row.proba) == {"other", *shop.LABELS} for row in rows)
+        *_, last = project.run(max_human_labels=27)
+        assert last.record.n_human == 27
+        assert project.student.labels == ("other", *shop.LABELS)
+
+
+def test_a_label_that_was_given_cannot_leave_the_list(finished: Path) -> None:
+    path = finished / "project.yaml"
+    settings = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**settings, "human": {"annotator": "queue"}}))
+    with _with_labels(finished, ["delivery", "refund"]) as project, pytest.raises(ValueError, match="label 'product'"):
+        list(project.label_rows())
+
+
 @pytest.mark.slow
 def test_a_real_encoder_is_fine_tuned_and_predicts_in_a_fresh_process(make_project: Any) -> None:
     options = {"epochs": 1}
