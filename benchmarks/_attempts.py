@@ -150,9 +150,10 @@ def _lines(pipe: Any, moment: Moment | None) -> Iterator[str | None]:
 
 
 def moments(undisturbed: Attempt, n: int, rng: random.Random) -> list[Moment]:
-    """Return n moments, uniform over the undisturbed run, in order."""
+    """Return n moments in order: one at random in each of n equal parts of the undisturbed run."""
     drawn = []
-    for at in sorted(rng.uniform(0.0, undisturbed.seconds) for _ in range(n)):
+    for part in range(n):
+        at = undisturbed.seconds * (part + rng.random()) / n
         before = max(1, sum(since <= at for since, _ in undisturbed.marks))
         since = undisturbed.marks[before - 1][0]
         later = tuple(mark for _, mark in undisturbed.marks[before - 1 :])
