@@ -45,8 +45,9 @@ class Transformer:
     max_batch_tokens : int
         Padded tokens of one prediction batch on the CPU; sixteen times as many on an accelerator.
     temperature : float
-        Divides the logits. Fine-tuning on few labels makes a network surer than it is right; the factor is much
-        the same from data set to data set, so that it can be had for nothing (see Notes).
+        Divides the logits: fine-tuning on few labels makes a network surer than it is right. The default was
+        measured on rows of trec6 that the student had not seen, after 30 and 100 labels (best 1.5 to 2.0);
+        other data may want another one.
     n_folds : int
         From 2 on, `temperature` is only the starting point, and the student is trained `n_folds` more times to
         measure it on held-out folds.
