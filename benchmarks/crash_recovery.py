@@ -266,6 +266,11 @@ def prepared(args: argparse.Namespace, folder: Path) -> Iterator[tuple[Case, Pat
         yield Case(settings, args.student, source), log
 
 
+def _attempts_table(rows: list[dict[str, Any]]) -> str:
+    columns = ["project", "attempt", "seconds", "killed after"]
+    return table([{**row, "killed after": row["killed_in"]} for row in rows], columns)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
@@ -283,7 +288,7 @@ def main() -> None:
             tally = measure(case, folder, args, log)
         sources = Counter(row["source"] for row in _rows(folder / "undisturbed" / "exports" / "labels.csv"))
     sections = {
-        "Attempts": table(tally.rows, ["project", "attempt", "seconds", "killed_in"]),
+        "Attempts": _attempts_table(tally.rows),
         "Labels compared": table([sources], sorted(sources)),
     }
     if tally.money:
