@@ -278,7 +278,9 @@ def report(folder: Folder = HERE) -> None:
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to build the sample project.")] = Path("demo"),
     fresh: Annotated[bool, typer.Option(help="Start over when it is there already.")] = False,
-    student: Annotated[str, typer.Option(help="transformer, or head for a quick look.")] = "transformer",
+    student: Annotated[
+        str, typer.Option(help="head takes a minute or two, transformer fine-tunes for longer.")
+    ] = "head",
 ) -> None:
     """Run the whole loop on the sample project: no key, no hub, no questions."""
     from llm_al import demo as sample

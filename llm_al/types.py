@@ -1,8 +1,8 @@
 """The nouns of the package: frozen data that every step reads and none changes.
 
 Arrays follow one notation throughout: ``n`` examples, ``c`` classes, ``d`` embedding dimensions,
-``k`` selected examples. An *ordinal* is the dense integer of an example in the store; an *id* is the
-user's own stable string; a *position* is a row of the view at hand.
+``k`` selected examples. An *ordinal* is an example's dense integer in the store, an *id* the user's own
+stable string, a *position* a row of the view at hand.
 """
 
 from collections.abc import Mapping, Sequence
@@ -319,10 +319,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What the audit proves of the accepted LLM labels.
-
-    `threshold` is None when no threshold passes; then nothing is accepted and `reason` says why.
-    """
+    """What the audit proves of the accepted LLM labels; `threshold` is None when nothing may be accepted."""
 
     threshold: float | None
     error_upper: float | None
