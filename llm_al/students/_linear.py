@@ -149,4 +149,6 @@ def cross_fitted_temperature(
     def fit_predict(fit_on: NDArray[np.intp], held_out: NDArray[np.intp]) -> NDArray[np.float64]:
         return fit_linear(vectors[fit_on], targets[fit_on], weights[fit_on], C=C).logits(vectors[held_out])
 
-    return fit_temperature(out_of_fold(fit_predict, targets, n_folds=n_folds, rng=rng), targets, weights)
+    # A soft target holds the doubt about the annotators; the student's own doubt is what is measured here.
+    likeliest = np.eye(targets.shape[1])[targets.argmax(axis=1)]
+    return fit_temperature(out_of_fold(fit_predict, targets, n_folds=n_folds, rng=rng), likeliest, weights)

@@ -142,7 +142,9 @@ class Transformer:
 
         rng = np.random.default_rng(seed)
         logits = out_of_fold(fit_predict, training.targets, n_folds=self.n_folds, rng=rng)
-        return fit_temperature(logits, training.targets, training.weights, expected=self.temperature)
+        # The student's own doubt is measured, not that of soft targets about their annotators.
+        likeliest = np.eye(len(labels))[training.targets.argmax(axis=1)]
+        return fit_temperature(logits, likeliest, training.weights, expected=self.temperature)
 
 
 def _freeze(network: Network, n_layers: int) -> None:
