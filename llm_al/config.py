@@ -34,7 +34,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 class _Section(BaseModel):
     """Settings refuse unknown keys and never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
 
 
 class LabelSettings(_Section):
@@ -48,30 +48,41 @@ class EmbedderSettings(_Section):
     """The fixed sentence encoder."""
 
     name: str = "sentence"
+    """`sentence`, `hashing` (bag of words, for tests), or a plug-in."""
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
     """Hub name or local folder. `offline` takes the weights of the `offline` extra."""
     batch_size: int = Field(32, ge=1, le=4096)
+    """Texts encoded at once."""
     max_tokens: int = Field(256, ge=8, le=8192)
+    """Longer texts are cut for the encoder."""
     dtype: Literal["float16", "float32"] = "float32"
+    """Of the cached vectors."""
     device: str | None = None
+    """None takes CUDA where there is one."""
 
 
 class StrategySettings(_Section):
     """Which examples are asked for, and how many a round."""
 
     name: str = "margin+diverse"
+    """`scorer+selector`: random, least_confidence, margin, entropy; top, kcenter, diverse, cluster."""
     cold_start: str = "typical"
+    """`typical` or `centres`."""
     cold_start_labels_per_class: float = Field(2.0, ge=0.0)
     """Below this many human labels a class, `cold_start` selects."""
     initial: int = Field(30, ge=1)
+    """People answer so many texts in the first round."""
     human_per_round: int = Field(20, ge=0)
+    """Places for people in later rounds, audits and doubtful LLM labels included."""
     llm_per_round: int = Field(100, ge=0)
+    """Texts for the LLM in a round."""
 
 
 class StudentSettings(_Section):
     """The classifier that is trained each round."""
 
     name: str = "transformer"
+    """`transformer` (fine-tuned), `head` (logistic regression on frozen embeddings), `setfit`, or a plug-in."""
     model: str | None = None
     """Hub name or local folder of the encoder; None takes the embedder's."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -92,15 +103,25 @@ class LLMSettings(_Section):
     """`chat`, `zero_shot` (a stand-in without an LLM), `none`, or a plug-in."""
     base_url: AnyHttpUrl = AnyHttpUrl("https://api.openai.com/v1")
     model: str = "gpt-4o-mini"
+    """As the server calls it."""
     api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key."""
     prompts: tuple[str, ...] = ("classify.v1", "classify_reversed.v1", "classify_terse.v1")
+    """Each text is asked with each of them; a folder `prompts/` in the project is searched first."""
     concurrency: int = Field(16, ge=1, le=1024)
+    """Calls under way at once."""
     timeout_s: float = Field(60.0, gt=0.0)
+    """For one try."""
     max_tries: int = Field(5, ge=1, le=20)
+    """For one call."""
     max_answer_tokens: int = Field(64, ge=1)
+    """Upper limit of an answer; part of the price that is reserved."""
     temperature: float = Field(0.0, ge=0.0, le=2.0)
+    """Of the sampling."""
     logprobs: bool = True
+    """Ask for token probabilities where the server has them."""
     price: Price | None = None
+    """None takes the list price, or 0 on a local server."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Constructor fields of a plug-in annotator."""
 
@@ -113,6 +134,7 @@ class HumanSettings(_Section):
     gold: str | None = None
     """File with `id` and `label` columns, for `simulated`."""
     noise: Share = 0.0
+    """Rate of wrong answers of `simulated`."""
     max_seconds_per_label: float = Field(8.0, gt=0.0)
     """Used by estimates only."""
 
@@ -121,17 +143,24 @@ class Routing(_Section):
     """What it takes for an LLM label to be accepted."""
 
     max_error: float = Field(0.1, gt=0.0, lt=1.0)
+    """Largest share of wrong labels among accepted LLM labels."""
     confidence: float = Field(0.95, gt=0.5, lt=1.0)
+    """With which `max_error` has to be proven."""
     audit_rate: float = Field(0.1, gt=0.0, le=1.0)
+    """Share of the candidates that people check blind; never 0."""
     min_agreement: Share = 0.6
+    """Smoothed agreement of the prompts below which a person is asked."""
     n_neighbours: int = Field(10, ge=1)
+    """Labelled neighbours that an LLM label is compared with."""
 
 
 class PseudoLabelSettings(_Section):
     """Self-training."""
 
     name: str = "hast"
+    """`hast`, `none`, or a plug-in."""
     guard: bool = True
+    """Keep a source out when cross-validation on human labels says that it does not help."""
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -139,9 +168,13 @@ class Budget(_Section):
     """Hard limits; None is no limit."""
 
     human_labels: int | None = Field(200, ge=1)
+    """Answers of people over the whole project."""
     llm_usd: float | None = Field(5.0, ge=0.0)
+    """LLM money over the whole project."""
     minutes: float | None = Field(None, gt=0.0)
+    """Running time; waiting for people is not counted."""
     rounds: int | None = Field(None, ge=1)
+    """Rounds."""
 
 
 class StopSettings(_Section):
@@ -150,16 +183,22 @@ class StopSettings(_Section):
     target_accuracy: float | None = Field(None, gt=0.0, le=1.0)
     """Reached when the lower end of the interval is at or above it."""
     kappa: float | None = Field(0.99, gt=0.0, le=1.0)
+    """Stop when the predictions of successive rounds agree this well."""
     kappa_rounds: int = Field(3, ge=1)
+    """Over so many rounds."""
 
 
 class ProjectConfig(_Section):
     """Everything in `project.yaml`."""
 
     name: str = "project"
+    """Shown in the report."""
     labels: tuple[LabelSettings, ...]
+    """Names, or `name` with `description`."""
     guidelines: str | None = "guidelines.md"
+    """The page for annotators; part of every prompt."""
     seed: int = Field(0, ge=0, lt=2**32)
+    """One seed gives one run."""
     store: str | None = None
     """Database URL; None is `project.db` in the folder."""
     embedder: EmbedderSettings = EmbedderSettings()

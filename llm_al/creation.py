@@ -30,7 +30,7 @@ TEST_LABELS = "test-labels"
 """Annotator of the labels that came with the test split."""
 
 _HEADER = """\
-# A project of llm_al. Every setting is described in the README; unknown keys are refused.
+# A project of llm_al. docs/settings.md describes every setting; unknown keys are refused.
 # Secrets do not belong here: the key of the LLM server comes from the environment (llm.api_key_env).
 """
 _GUIDELINES = "# Guidelines\n\nGive each text the one label that fits it best.\n"
