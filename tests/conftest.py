@@ -2,7 +2,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from click.testing import Result  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 from llm_al.cli import app  # noqa: E402
+from llm_al.pool import PoolView  # noqa: E402
 from llm_al.project import Project  # noqa: E402
 from tests.fakes import shop  # noqa: E402
+from tests.fakes.views import make_view  # noqa: E402
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
@@ -117,3 +119,9 @@ def _finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(_finished_once: Path, tmp_path: Path) -> Path:
     """A closed project that has run to its end: three rounds, 21 answers of the simulated person."""
     return Path(shutil.copytree(_finished_once, tmp_path / "finished"))
+
+
+@pytest.fixture(scope="session")
+def view_of() -> Callable[..., PoolView]:
+    """A pool of random unit vectors: ``view_of(20, n_labeled=2)``."""
+    return make_view

@@ -1,7 +1,4 @@
-from collections.abc import Callable
-
 import numpy as np
-import pytest
 
 from llm_al.pool import PoolView
 
@@ -19,8 +16,3 @@ def make_view(n=60, *, c=3, d=8, seed=0, n_labeled=6, dtype="float32", with_prob
         if array is not None:
             array.flags.writeable = False
     return PoolView([f"text {i}" for i in range(n)], embeddings, c, labels, labels < 0, proba, groups)
-
-
-@pytest.fixture(scope="session")
-def view_of() -> Callable[..., PoolView]:
-    return make_view
