@@ -10,6 +10,15 @@ from tests.fakes.chat import FakeChat
 from tests.fakes.loopback import LoopbackServer
 
 
+@pytest.fixture
+def _heeds_ctrl_c():
+    """Processes that a shell starts in the background ignore Ctrl-C; this test must not depend on that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeds_ctrl_c")
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 def test_ctrl_c_keeps_the_answers_under_way_and_sends_no_more(make_chat) -> None:
     examples = [Example(str(n), f"thanks {n}") for n in range(500)]
