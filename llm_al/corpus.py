@@ -1,13 +1,13 @@
 """The texts of a project as arrays, in store order: what the loop works on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_al.types import Embeddings, LabelScheme
+from llm_al.types import Embeddings, LabelScheme, Positions
 
 __all__ = ["Corpus", "TestSplit"]
 
@@ -72,6 +72,11 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def texts_at(self, positions: Positions) -> list[str]:
+        """Return the texts of some positions, in their order; a lazy sequence that has `take` reads them at once."""
+        take: Callable[[Positions], list[str]] | None = getattr(self.texts, "take", None)
+        return take(positions) if take is not None else [self.texts[int(row)] for row in positions]
 
     @cached_property
     def position_of(self) -> Mapping[str, int]:

@@ -129,7 +129,7 @@ def _compare(project: Project, loop: Loop, progress: Progress) -> tuple[Metrics,
     known = [(corpus.position_of[a.example_id], a.label) for a in gold if a.label not in (None, NONE_OF_THESE)]
     rows = np.array([position for position, _ in known], dtype=np.intp)
     targets = np.eye(len(corpus.scheme))[[corpus.scheme.index(str(label)) for _, label in known]]
-    texts = [corpus.texts[int(row)] for row in rows]
+    texts = corpus.texts_at(rows)
     training = TrainingSet(texts, targets, np.ones(len(rows)), np.asarray(corpus.embeddings[rows], dtype=np.float32))
     progress("reference: all gold labels", 0, 0)
     folder = loop.students.folder / _REFERENCE

@@ -56,7 +56,7 @@ class Mixture:
 
     def training_set(self, corpus: Corpus) -> TrainingSet:
         """Return the mixture with its texts and embeddings."""
-        texts = [corpus.texts[int(row)] for row in self.positions]
+        texts = corpus.texts_at(self.positions)
         return TrainingSet(
             texts, self.targets, self.weights, np.asarray(corpus.embeddings[self.positions], dtype=np.float32)
         )

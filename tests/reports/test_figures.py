@@ -128,4 +128,4 @@ def test_all_zero_counts_and_nan_scores_still_draw(run):
         for record in run.rounds
     )
     for draw in ALL:
-        ET.fromstring(draw(replace(run, rounds=rounds)))
+        assert ET.fromstring(draw(replace(run, rounds=rounds))).tag.endswith("svg")
