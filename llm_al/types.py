@@ -63,6 +63,19 @@ class Source(StrEnum):
     PSEUDO = "pseudo"
 
 
+class Signal(StrEnum):
+    """Raw signals of an annotator's certainty; none of them is a calibrated probability."""
+
+    TOKEN_PROBABILITY = "token_probability"
+    """Probability of the answered code among all codes."""
+    INVALID_MASS = "invalid_mass"
+    """Probability of the answer's first token that lay outside all codes."""
+    VERBALISED = "verbalised"
+    """What it says about itself, in [0, 1]; five words are 0, .25, .5, .75 and 1."""
+    P_TRUE = "p_true"
+    """Probability of "yes" when it is shown its own label and asked whether it is right."""
+
+
 class Stage(StrEnum):
     """The decisions that are written down for each example."""
 
@@ -198,6 +211,8 @@ class Annotation:
     prompt: str | None = None
     confidence: float | None = None
     proba: tuple[float, ...] | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
+    """What the annotator lets on about its own certainty, by name (see `Signal`); a missing one is unknown."""
     round: int = 0
     request_hash: str | None = None
     n_tokens_in: int = 0

@@ -46,6 +46,7 @@ def _annotation(row: Row[Any]) -> Annotation:
         prompt=row.prompt,
         confidence=row.confidence,
         proba=None if row.proba is None else tuple(json.loads(row.proba)),
+        signals={} if row.signals is None else json.loads(row.signals),
         round=row.round,
         request_hash=row.request_hash,
         n_tokens_in=row.n_tokens_in,
@@ -67,6 +68,9 @@ def _values(annotation: Annotation, *, ordinal: int, annotator: int, created_s: 
         "label": annotation.label,
         "confidence": None if annotation.confidence is None else float(annotation.confidence),
         "proba": None if proba is None else json.dumps([float(p) for p in proba]),
+        "signals": json.dumps({str(k): float(v) for k, v in annotation.signals.items()})
+        if annotation.signals
+        else None,
         "round": annotation.round,
         "request_hash": annotation.request_hash,
         "n_tokens_in": annotation.n_tokens_in,

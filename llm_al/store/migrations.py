@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy import Connection, Table, func, insert, inspect, select
 
 from llm_al.errors import StoreError
 from llm_al.store import schema
@@ -37,9 +37,21 @@ def _make_logs_append_only(connection: Connection) -> None:
     forbid_changes(connection, schema.decisions)
 
 
+def _add_column(connection: Connection, table: Table, name: str) -> None:
+    """Add a nullable column to an older database; today's tables have it already."""
+    if name not in {column["name"] for column in inspect(connection).get_columns(table.name)}:
+        kind = table.c[name].type.compile(connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
+
+
+def _keep_signals(connection: Connection) -> None:
+    _add_column(connection, schema.annotations, "signals")
+
+
 MIGRATIONS = (
     Migration(1, "create tables", _create_tables),
     Migration(2, "make logs append-only", _make_logs_append_only),
+    Migration(3, "keep an annotator's raw signals", _keep_signals),
 )
 
 

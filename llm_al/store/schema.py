@@ -93,6 +93,7 @@ annotations = Table(
     Column("label", Text),
     Column("confidence", Double),
     Column("proba", Text),
+    Column("signals", Text),
     Column("round", Integer, nullable=False, index=True),
     Column("request_hash", Text),
     Column("n_tokens_in", BigInteger, nullable=False),

@@ -88,3 +88,13 @@ def test_the_tables_can_be_written_for_postgresql() -> None:
     ddl = [str(CreateTable(table).compile(dialect=postgresql.dialect())) for table in schema.metadata.sorted_tables]
     assert any("id BIGSERIAL NOT NULL" in statement and "annotations" in statement for statement in ddl)
     assert not any("DATETIME" in statement or "AUTOINCREMENT" in statement for statement in ddl)
+
+
+def test_a_database_without_signals_gets_the_column_and_keeps_its_annotations(database: Database, path: Path) -> None:
+    migrate(database, MIGRATIONS[:2])
+    with database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE annotations DROP COLUMN signals")
+    with SqlStore(path) as store:
+        store.add_examples([Example("a", "t")])
+        store.add_annotations([Annotation("a", "x", "ann", signals={"verbalised": 0.75})])
+        assert store.annotations()[0].signals == {"verbalised": 0.75}
