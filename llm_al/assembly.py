@@ -2,18 +2,18 @@
 
 import csv
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llm_al import registry
-from llm_al.config import LLMSettings, ProjectConfig
+from llm_al.config import ProjectConfig
 from llm_al.corpus import Corpus, TestSplit
 from llm_al.embedders.cached import Cached
 from llm_al.errors import ConfigError
 from llm_al.evaluation.stopping import Stopping
+from llm_al.llm_assembly import make_chat
 from llm_al.loop import Loop
 from llm_al.places import Places
 from llm_al.plan import Plan, Steps
@@ -25,14 +25,9 @@ from llm_al.store.store import SqlStore
 from llm_al.student_files import StudentFiles
 from llm_al.students.saved import load as load_student
 from llm_al.supervision import Supervision
-from llm_al.types import NANO_PER_USD, SKIP, Embeddings, LabelScheme, Split
+from llm_al.types import SKIP, Embeddings, LabelScheme, Split
 
-__all__ = ["Assembly", "nano_usd"]
-
-
-def nano_usd(usd: float | None) -> int | None:
-    """Return dollars as whole nano-dollars; None stays None."""
-    return None if usd is None else round(usd * NANO_PER_USD)
+__all__ = ["Assembly"]
 
 
 @dataclass(frozen=True)
@@ -176,7 +171,7 @@ class Assembly:
         if settings.annotator == "none":
             return None
         if settings.annotator == "chat":
-            return self._chat(settings)
+            return make_chat(self.config, self.scheme, self.store, self.folder)
         if settings.annotator == "zero_shot":
             options = {"encode": self.embedder().encode, **settings.options}
             zero_shot: Annotator = registry.make("annotator", "zero_shot", scheme=self.scheme, **options)
@@ -219,29 +214,6 @@ class Assembly:
         """Changes whenever a setting does."""
         return hashlib.blake2b(self.config.model_dump_json().encode(), digest_size=8).hexdigest()
 
-    def _chat(self, settings: LLMSettings) -> Annotator:
-        from llm_al.annotators.chat import Endpoint, Limits, Price, Pricing, Sampling
-
-        price = None
-        if settings.price is not None:
-            rates = (settings.price.input_usd_per_million, settings.price.output_usd_per_million)
-            price = Price.from_usd_per_million(*rates)
-        chat: Annotator = registry.make(
-            "annotator",
-            "chat",
-            scheme=self.scheme,
-            endpoint=Endpoint(
-                str(settings.base_url), settings.model, os.environ.get(settings.api_key_env), settings.api_key_env
-            ),
-            ledger=self.store.ledger,
-            prompts=settings.prompts,
-            sampling=Sampling(settings.temperature, settings.max_answer_tokens, settings.logprobs),
-            limits=Limits(settings.concurrency, settings.timeout_s, settings.max_tries),
-            pricing=Pricing(price, nano_usd(self.config.budget.llm_usd)),
-            prompt_folder=_own_prompts(self.folder),
-        )
-        return chat
-
     def _model(self, model: str) -> str:
         """Return a model name; a folder beside `project.yaml` is found from anywhere."""
         inside = self.folder / model
@@ -249,10 +221,6 @@ class Assembly:
 
     def _cached(self, name: str) -> Cached:
         return Cached(self.embedder(), self.folder / "cache" / "embeddings", self.config.embedder.dtype, name)
-
-
-def _own_prompts(folder: Path) -> Path | None:
-    return folder / "prompts" if (folder / "prompts").is_dir() else None
 
 
 def _read_gold(path: Path) -> dict[str, str]:

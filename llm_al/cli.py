@@ -3,24 +3,20 @@
 Exit codes: 0 done, 2 wrong input or settings, 3 waiting for people, 130 interrupted.
 """
 
-import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from llm_al import __version__, console
-from llm_al.errors import DataError, LLMALError
+from llm_al import __version__, cli_llm, console
+from llm_al.cli_shell import HERE, ME, WAITING, AsJson, Folder, clean, opened
+from llm_al.errors import DataError
 
 __all__ = ["app", "main"]
 
-WAITING = 3
-INTERRUPTED = 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,47 +25,9 @@ app = typer.Typer(
     help="From raw texts and a list of labels to a labelled dataset and a small classifier.",
 )
 
-Folder = Annotated[Path, typer.Argument(help="Project folder.", show_default="the current folder")]
-AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document instead of text.")]
 TextColumn = Annotated[str | None, typer.Option(help="Column with the texts; found by itself when it is clear.")]
 IdColumn = Annotated[str | None, typer.Option(help="Column with the ids; made from the text when absent.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column with the labels of the test split.")]
-HERE = Path()
-ME = os.environ.get("USER", "me")
-
-
-def _clean(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn errors that were raised on purpose into one line and an exit code."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except LLMALError as exc:
-            console.err.print(f"error: {exc}", style="red", markup=False)
-            raise typer.Exit(2) from exc
-        except OSError as exc:
-            where = f": {exc.filename}" if exc.filename else ""
-            console.err.print(f"error: {exc.strerror or exc}{where}", style="red", markup=False)
-            raise typer.Exit(2) from exc
-        except KeyboardInterrupt:
-            console.err.print("interrupted; everything that was answered is saved - run the same command to go on")
-            raise typer.Exit(INTERRUPTED) from None
-
-    return run
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[Any]:
-    """Open a project, and say at the end what happened to its files."""
-    from llm_al.project import Project
-
-    with Project.open(folder) as project:
-        try:
-            yield project
-        finally:
-            for note in project.notes:
-                console.err.print(f"note: {note}", style="yellow", markup=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -80,7 +38,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
 
 
 @app.command()
-@_clean
+@clean
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to create.")],
     texts: Annotated[Path, typer.Option(help="CSV, TSV, JSONL, Parquet, .txt, or a saved dataset.")],
@@ -114,7 +72,7 @@ def init(
 
 
 @app.command()
-@_clean
+@clean
 def add(
     folder: Folder,
     texts: Annotated[Path, typer.Option(help="File with more texts.")],
@@ -126,13 +84,13 @@ def add(
     """Add more texts to a project."""
     from llm_al.project import Columns
 
-    with _opened(folder) as project:
+    with opened(folder) as project:
         for note in project.add(texts, test=test, columns=Columns(text_column, id_column, label_column)):
             console.out.print(note, markup=False)
 
 
 @app.command()
-@_clean
+@clean
 def run(
     folder: Folder = HERE,
     max_human_labels: Annotated[int | None, typer.Option(help="Replaces budget.human_labels.", min=1)] = None,
@@ -142,7 +100,7 @@ def run(
 ) -> None:
     """Run rounds until a budget or the target is reached, or people have to answer."""
     limits = {"max_human_labels": max_human_labels, "max_usd": max_usd, "max_rounds": max_rounds}
-    with _opened(folder) as project:
+    with opened(folder) as project:
         outcome = _run_rounds(project, limits, is_quiet=as_json)
         if as_json:
             console.print_json({"outcome": str(outcome), **project.status().to_dict()})
@@ -168,14 +126,14 @@ def _run_rounds(project: Any, limits: dict[str, Any], *, is_quiet: bool) -> Any:
 
 
 @app.command()
-@_clean
+@clean
 def label(
     folder: Folder = HERE,
     annotator: Annotated[str, typer.Option(help="Your name, kept with each answer.")] = ME,
     limit: Annotated[int | None, typer.Option("-n", help="Stop after so many answers.", min=1)] = None,
 ) -> None:
     """Answer waiting texts in the terminal: one key each."""
-    with _opened(folder) as project:
+    with opened(folder) as project:
         n_answered = project.label_in_terminal(annotator, limit=limit)
         n_left = project.n_waiting()
     console.out.print(f"{n_answered} answered, {n_left} waiting", markup=False)
@@ -184,14 +142,14 @@ def label(
 
 
 @app.command()
-@_clean
+@clean
 def status(
     folder: Folder = HERE,
     why: Annotated[str | None, typer.Option(help="Explain one example, by its id.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how far a project is, or why one example got its label."""
-    with _opened(folder) as project:
+    with opened(folder) as project:
         lines, state = (project.why(why), None) if why is not None else ([], project.status())
     if state is None:
         console.print_json(lines) if as_json else console.out.print("\n".join(lines), markup=False)
@@ -203,16 +161,16 @@ def status(
 
 
 @app.command()
-@_clean
+@clean
 def estimate(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Price the run before anything is paid."""
-    with _opened(folder) as project:
+    with opened(folder) as project:
         forecast = project.estimate()
     console.print_json(asdict(forecast)) if as_json else console.out.print(str(forecast), markup=False)
 
 
 @app.command()
-@_clean
+@clean
 def export(
     folder: Folder = HERE,
     to: Annotated[Path | None, typer.Option(help=".csv, .jsonl, .parquet, or a folder for `datasets`.")] = None,
@@ -221,26 +179,26 @@ def export(
 ) -> None:
     """Write the labels with their posterior and where they came from."""
     wanted = [source.strip() for source in sources.split(",")]
-    with _opened(folder) as project:
+    with opened(folder) as project:
         target = project.export(to, sources=wanted, spreadsheet_safe=spreadsheet_safe)
     console.out.print(str(target), markup=False)
 
 
 @app.command("import")
-@_clean
+@clean
 def import_(
     folder: Folder,
     labels: Annotated[Path, typer.Option(help="File with `id` and `label` columns.")],
     annotator: Annotated[str, typer.Option(help="Who gave them.")] = "import",
 ) -> None:
     """Take human labels from a file. All of it, or nothing when a row is wrong."""
-    with _opened(folder) as project:
+    with opened(folder) as project:
         n_labels = project.import_labels(labels, annotator=annotator)
     console.out.print(f"{n_labels} labels imported", markup=False)
 
 
 @app.command()
-@_clean
+@clean
 def predict(
     folder: Folder = HERE,
     text: Annotated[list[str] | None, typer.Argument(help="Texts to label.")] = None,
@@ -253,10 +211,10 @@ def predict(
     if bool(text) == (texts is not None):
         raise DataError("give either texts after the folder, or --texts FILE")
     if texts is not None:
-        with _opened(folder) as project:
+        with opened(folder) as project:
             console.out.print(str(project.predict_file(texts, to, text_column=text_column)), markup=False)
         return
-    with _opened(folder) as project:
+    with opened(folder) as project:
         rows = project.predict(text or [])
     if as_json:
         console.print_json(rows)
@@ -266,15 +224,15 @@ def predict(
 
 
 @app.command()
-@_clean
+@clean
 def report(folder: Folder = HERE) -> None:
     """Write `report.html`, one file with every figure."""
-    with _opened(folder) as project:
+    with opened(folder) as project:
         console.out.print(str(project.report()), markup=False)
 
 
 @app.command()
-@_clean
+@clean
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to build the sample project.")] = Path("demo"),
     fresh: Annotated[bool, typer.Option(help="Start over when it is there already.")] = False,
@@ -290,6 +248,9 @@ def demo(
     console.print_rows(result.rows, title="Rounds")
     for line in result.lines:
         console.out.print(line, markup=False)
+
+
+cli_llm.add_commands(app)
 
 
 def main() -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from llm_al.errors import ConfigError
+from llm_al.llm_settings import LLMSettings, Price
+from llm_al.settings_section import Section
 from llm_al.types import Label, LabelScheme
 
 __all__ = [
@@ -31,20 +33,14 @@ __all__ = [
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class _Section(BaseModel):
-    """Settings refuse unknown keys and never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
-
-
-class LabelSettings(_Section):
+class LabelSettings(Section):
     """One label of the list."""
 
     name: str
     description: str = ""
 
 
-class EmbedderSettings(_Section):
+class EmbedderSettings(Section):
     """The fixed sentence encoder."""
 
     name: str = "sentence"
@@ -61,7 +57,7 @@ class EmbedderSettings(_Section):
     """None takes CUDA where there is one."""
 
 
-class StrategySettings(_Section):
+class StrategySettings(Section):
     """Which examples are asked for, and how many a round."""
 
     name: str = "margin+diverse"
@@ -78,7 +74,7 @@ class StrategySettings(_Section):
     """Texts for the LLM in a round."""
 
 
-class StudentSettings(_Section):
+class StudentSettings(Section):
     """The classifier that is trained each round."""
 
     name: str = "transformer"
@@ -89,44 +85,7 @@ class StudentSettings(_Section):
     """Constructor fields of the chosen student."""
 
 
-class Price(_Section):
-    """What the server charges, in US dollars a million tokens."""
-
-    input_usd_per_million: float = Field(ge=0.0)
-    output_usd_per_million: float = Field(ge=0.0)
-
-
-class LLMSettings(_Section):
-    """Who answers instead of a person."""
-
-    annotator: str = "zero_shot"
-    """`chat`, `zero_shot` (a stand-in without an LLM), `none`, or a plug-in."""
-    base_url: AnyHttpUrl = AnyHttpUrl("https://api.openai.com/v1")
-    model: str = "gpt-4o-mini"
-    """As the server calls it."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """Name of the environment variable that holds the key."""
-    prompts: tuple[str, ...] = ("classify.v1", "classify_reversed.v1", "classify_terse.v1")
-    """Each text is asked with each of them; a folder `prompts/` in the project is searched first."""
-    concurrency: int = Field(16, ge=1, le=1024)
-    """Calls under way at once."""
-    timeout_s: float = Field(60.0, gt=0.0)
-    """For one try."""
-    max_tries: int = Field(5, ge=1, le=20)
-    """For one call."""
-    max_answer_tokens: int = Field(64, ge=1)
-    """Upper limit of an answer; part of the price that is reserved."""
-    temperature: float = Field(0.0, ge=0.0, le=2.0)
-    """Of the sampling."""
-    logprobs: bool = True
-    """Ask for token probabilities where the server has them."""
-    price: Price | None = None
-    """None takes the list price, or 0 on a local server."""
-    options: dict[str, Any] = Field(default_factory=dict)
-    """Constructor fields of a plug-in annotator."""
-
-
-class HumanSettings(_Section):
+class HumanSettings(Section):
     """Who the people are."""
 
     annotator: str = "queue"
@@ -139,7 +98,7 @@ class HumanSettings(_Section):
     """Used by estimates only."""
 
 
-class Routing(_Section):
+class Routing(Section):
     """What it takes for an LLM label to be accepted."""
 
     max_error: float = Field(0.1, gt=0.0, lt=1.0)
@@ -154,7 +113,7 @@ class Routing(_Section):
     """Labelled neighbours that an LLM label is compared with."""
 
 
-class PseudoLabelSettings(_Section):
+class PseudoLabelSettings(Section):
     """Self-training."""
 
     name: str = "hast"
@@ -164,7 +123,7 @@ class PseudoLabelSettings(_Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Budget(_Section):
+class Budget(Section):
     """Hard limits; None is no limit."""
 
     human_labels: int | None = Field(200, ge=1)
@@ -177,7 +136,7 @@ class Budget(_Section):
     """Rounds."""
 
 
-class StopSettings(_Section):
+class StopSettings(Section):
     """When enough is enough."""
 
     target_accuracy: float | None = Field(None, gt=0.0, le=1.0)
@@ -188,7 +147,7 @@ class StopSettings(_Section):
     """Over so many rounds."""
 
 
-class ProjectConfig(_Section):
+class ProjectConfig(Section):
     """Everything in `project.yaml`."""
 
     name: str = "project"

@@ -22,6 +22,7 @@ from llm_al.forecast import Forecast, forecast
 from llm_al.formats.export import ExportRow, write
 from llm_al.formats.read import open_rows
 from llm_al.label_rows import LabelRows
+from llm_al.llm_tools import LLMTools
 from llm_al.loop import Loop
 from llm_al.people import ask_in_terminal, import_answers, record_answer
 from llm_al.plan import RoundOutcome
@@ -354,6 +355,11 @@ class Project:
     def loop(self, progress: Progress = _quiet) -> Loop:
         """Return the loop over this project, for reading."""
         return self._assembly().loop(progress)
+
+    @property
+    def llm(self) -> LLMTools:
+        """Return what the project can do with its LLM beside labelling."""
+        return LLMTools(self._assembly(), self.loop)
 
     def _assembly(self, budget: Mapping[str, Any] | None = None) -> Assembly:
         config = self.config
