@@ -10,7 +10,8 @@ from llm_al.candidates import CandidateTable, evidence_from_json, read_candidate
 from llm_al.corpus import Corpus
 from llm_al.pool import PoolView
 from llm_al.protocols import Aggregator, LoopStore
-from llm_al.routers.evidence import Context, neighbour_shares
+from llm_al.routers.evidence import Context
+from llm_al.routers.neighbours import neighbour_shares
 from llm_al.student_files import StudentFiles
 from llm_al.types import AnnotatorKind, Certificate, Decision, Outcome, Positions, Proba, Stage
 
@@ -95,7 +96,7 @@ class Situation:
         return {a.example_id for a in self.store.annotations() if a.kind is AnnotatorKind.LLM}
 
     def _neighbours(self, now: Moment, rows: Positions) -> Proba | None:
-        known = np.flatnonzero(now.answers.human >= 0)
+        known = np.flatnonzero((now.answers.human >= 0) | now.answers.is_outside)
         return neighbour_shares(
             self.corpus.embeddings[rows],
             self.corpus.embeddings[known],

@@ -116,6 +116,8 @@ class LabelScheme:
         At least two, with distinct names (compared without case), none of them reserved.
     guidelines : str
         The page that annotators read; part of every prompt.
+    is_open : bool
+        Whether texts may fit none of the labels. Where False, annotators are not offered `NONE_OF_THESE`.
 
     Raises
     ------
@@ -125,6 +127,7 @@ class LabelScheme:
 
     labels: tuple[Label, ...]
     guidelines: str = ""
+    is_open: bool = True
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
@@ -181,6 +184,15 @@ class Example:
     group: int = -1
     """Ordinal of the first near-duplicate, or the example's own."""
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A text that a person has labelled, shown to a model as a solved example."""
+
+    text: str
+    label: str
+    """A label of the scheme, or `NONE_OF_THESE` where the scheme is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +327,66 @@ class ReliabilityBin:
     accuracy: float
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval, or None with the reason why it is not known."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class SignalQuality:
+    """How well one raw signal tells right answers from wrong ones."""
+
+    name: str
+    n: int
+    """Checked answers that have it."""
+    auroc: Estimate
+    ece: Estimate
+    """As if it were a probability; unknown for signals that do not claim to be one."""
+
+
+@dataclass(frozen=True)
+class ConfidenceQuality:
+    """How honest one annotator's confidence is, measured on random audits weighted by their probability."""
+
+    name: str
+    n_answers: int
+    n_compared: int
+    """Answers to texts that a person answered too, for whatever reason."""
+    n_audits: int
+    """Those among them that chance picked; all estimates come from these."""
+    accuracy: Estimate
+    ece: Estimate
+    auroc: Estimate
+    brier: Estimate
+    kept_50: Estimate
+    """Accuracy of the surer half."""
+    kept_80: Estimate
+    reliability: tuple[ReliabilityBin, ...] = ()
+    curve: tuple[tuple[float, float], ...] = ()
+    """Coverage and accuracy of what is kept, surest first."""
+    signals: tuple[SignalQuality, ...] = ()
+
+
+@dataclass(frozen=True)
+class LLMQuality:
+    """What people's answers say about the LLM annotators and about the calibrated probability."""
+
+    annotators: tuple[ConfidenceQuality, ...]
+    combined: ConfidenceQuality | None
+    """The probability that was written down at review; None before the first review."""
+    n_audits: int
+    """Random audits that people have answered."""
+    n_escalated: int
+    """LLM-answered texts that people answered because something was odd; no estimate uses them."""
+    note: str = ""
+    """What is missing, in a sentence."""
+
+
 @dataclass(frozen=True)
 class Metrics:
     """Quality of predictions on labelled examples."""
@@ -411,3 +483,5 @@ class ReportData:
     """Extra claims with their values, for example the comparison with full supervision."""
     recipe: Mapping[str, str] = field(default_factory=dict)
     """`repr` of every step, so that the run can be repeated."""
+    llm_quality: LLMQuality | None = None
+    """How honest the LLM annotators are; None when no LLM took part."""

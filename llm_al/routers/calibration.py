@@ -1,16 +1,17 @@
 """From evidence to a probability that a person would give the same label."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from llm_al.errors import ConfigError, ShapeError
 from llm_al.routers.evidence import Evidence
+from llm_al.routers.features import FeatureColumns
+from llm_al.routers.logistic import Logistic, fit_logistic
 
 __all__ = ["Calibrator", "evidence_score"]
 
@@ -20,6 +21,7 @@ _MIN_ISOTONIC = 30
 _MIN_LOGISTIC = 100
 _AGREEMENT_WEIGHT = 2.0
 _METHODS = ("evidence", "isotonic", "logistic")
+_COLUMNS = ("voters", "models", "classes")
 
 
 def evidence_score(case: Evidence) -> float:
@@ -45,9 +47,9 @@ class Calibrator:
     """Probability that the LLM's label is what a person would say.
 
     With fewer than 30 answers of people it is `evidence_score` itself; with 30 to 99 an isotonic fit of that score;
-    from 100 on a logistic regression on all signals. It is fitted on answers that are *older* than the examples it
-    scores, and its scores are written down before those are audited, so that no audit tests a threshold
-    that it helped to set.
+    from 100 on a logistic regression on all signals, see `logistic.fit_logistic`. It is fitted on answers that are
+    *older* than the examples it scores, and its scores are written down before those are audited, so that no audit
+    tests a threshold that it helped to set.
 
     Parameters
     ----------
@@ -56,12 +58,15 @@ class Calibrator:
     n : int
         Answers of people that it was fitted on.
     state : mapping of str to tuple of float
-        Fitted numbers: knots ``x`` and ``y``, or ``mean``, ``scale``, ``coef`` and ``intercept``.
+        Fitted numbers: knots ``x`` and ``y``, or those of `Logistic`.
+    columns : FeatureColumns
+        Voters and classes that the numbers belong to.
     """
 
     method: str = "evidence"
     n: int = 0
     state: Mapping[str, tuple[float, ...]] | None = None
+    columns: FeatureColumns = field(default_factory=FeatureColumns)
 
     @classmethod
     def fit(
@@ -95,7 +100,9 @@ class Calibrator:
         w = w / w.mean()
         if len(y) < _MIN_LOGISTIC:
             return cls("isotonic", len(y), _fit_isotonic(cases, y, w))
-        return cls("logistic", len(y), _fit_logistic(cases, y, w))
+        columns = FeatureColumns.of(cases)
+        fitted = fit_logistic(columns.matrix(cases), y, w, n_classes=columns.n_classes)
+        return cls("logistic", len(y), fitted.to_state(), columns)
 
     def predict(self, cases: Sequence[Evidence]) -> Floats:
         """Return the probability of each label being right, shape (n,), in [0, 1]; 0 for a case without a label."""
@@ -106,14 +113,14 @@ class Calibrator:
         elif self.method == "isotonic":
             p = np.interp([evidence_score(case) for case in cases], self.state["x"], self.state["y"])
         else:
-            z = (_features(cases) - np.array(self.state["mean"])) / np.array(self.state["scale"])
-            p = 1.0 / (1.0 + np.exp(-(z @ np.array(self.state["coef"]) + self.state["intercept"][0])))
+            p = Logistic.from_state(self.state).predict(self.columns.matrix(cases))
         return np.where([case.label is not None for case in cases], p, 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `from_dict` gives an equal calibrator back."""
         state = None if self.state is None else {key: list(values) for key, values in self.state.items()}
-        return {"method": self.method, "n": self.n, "state": state}
+        columns = {name: list(getattr(self.columns, name)) for name in _COLUMNS}
+        return {"method": self.method, "n": self.n, "state": state, "columns": columns}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Calibrator":
@@ -122,14 +129,13 @@ class Calibrator:
         Raises
         ------
         ConfigError
-            If the method is unknown.
+            If the method is unknown, or the calibrator was written by a version with other features.
         """
-        if data.get("method") not in _METHODS:
-            raise ConfigError(
-                f"unknown calibration {data.get('method')!r}; choose from: {', '.join(_METHODS)}; fit it anew"
-            )
-        state = data["state"]
-        return cls(data["method"], data["n"], None if state is None else {k: tuple(v) for k, v in state.items()})
+        method, state = data.get("method"), data.get("state")
+        if method not in _METHODS or (method == "logistic" and "columns" not in data):
+            raise ConfigError(f"unknown calibration {method!r}; choose from: {', '.join(_METHODS)}; fit it anew")
+        columns = FeatureColumns(**{name: tuple(data.get("columns", {}).get(name, ())) for name in _COLUMNS})
+        return cls(method, data["n"], None if state is None else {k: tuple(v) for k, v in state.items()}, columns)
 
 
 def _fit_isotonic(cases: Sequence[Evidence], y: Floats, w: Floats) -> dict[str, tuple[float, ...]]:
@@ -138,32 +144,3 @@ def _fit_isotonic(cases: Sequence[Evidence], y: Floats, w: Floats) -> dict[str, 
     fit = IsotonicRegression(y_min=edge, y_max=1.0 - edge, out_of_bounds="clip")
     fit.fit([evidence_score(case) for case in cases], y, sample_weight=w)
     return {"x": tuple(map(float, fit.X_thresholds_)), "y": tuple(map(float, fit.y_thresholds_))}
-
-
-def _fit_logistic(cases: Sequence[Evidence], y: Floats, w: Floats) -> dict[str, tuple[float, ...]]:
-    x = _features(cases)
-    mean, scale = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(scale > 1e-9, scale, 1.0)
-    fit = LogisticRegression(C=1.0, max_iter=1000).fit((x - mean) / scale, y, sample_weight=w)
-    numbers = {"mean": mean, "scale": scale, "coef": fit.coef_[0], "intercept": fit.intercept_}
-    return {key: tuple(map(float, values)) for key, values in numbers.items()}
-
-
-def _features(cases: Sequence[Evidence]) -> Floats:
-    return np.array([_row(case) for case in cases], dtype=np.float64)
-
-
-def _row(case: Evidence) -> list[float]:
-    # An unknown signal is 0 with its flag raised, so that its coefficient never sees an invented value.
-    confidence = min(max(case.confidence, 1e-3), 1.0 - 1e-3) if case.confidence is not None else 0.5
-    return [
-        float(np.log(confidence / (1.0 - confidence))),
-        float(case.confidence is None),
-        case.agreement,
-        case.student_proba or 0.0,
-        float(case.student_proba is None),
-        float(case.student_agrees or False),
-        case.neighbour_share or 0.0,
-        float(case.neighbour_share is None),
-        float(np.log1p(case.n_chars)),
-    ]

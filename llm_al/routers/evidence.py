@@ -1,23 +1,25 @@
 """What is known about one LLM label before a person has looked at it."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llm_al.errors import ShapeError
-from llm_al.types import NONE_OF_THESE, SKIP, Annotation, Embeddings, Example, Proba
+from llm_al.routers.agreement import Ballots, count_ballots
+from llm_al.types import NONE_OF_THESE, SKIP, Annotation, Example, Proba
 
-__all__ = ["Context", "Evidence", "gather_evidence", "neighbour_shares", "smoothed_agreement"]
-
-_BLOCK_ROWS = 1024
+__all__ = ["Context", "Evidence", "gather_evidence"]
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything that speaks for or against the LLM's label of one example.
+
+    None, or a missing entry of a mapping, means unknown. It never means 0.
 
     Parameters
     ----------
@@ -32,17 +34,30 @@ class Evidence:
     n_none_of_these : int
         Valid answers that say that no label fits.
     confidence : float or None
-        Mean confidence of the answers that voted for `label`; None means unknown.
+        Mean confidence of the answers that voted for `label`.
     student_label : str or None
         The student's own prediction; None before the first student.
-    student_best, student_proba : float or None
-        The student's probability of its own prediction, and of `label`.
-    neighbour_share : float or None
-        Share of the nearest labelled examples that carry `label`; None without labelled examples.
+    student_best, student_proba, student_rival : float or None
+        The student's probability of its own prediction, of `label`, and of the likeliest other label.
+    neighbour_share, neighbour_rival : float or None
+        Shares of the nearest labelled examples that carry `label` and the most frequent other label; None without
+        labelled examples.
     n_chars : int
         Length of the text.
     failures : tuple of str
         Why answers are invalid, as the annotator wrote it down.
+    votes : mapping of annotator to label
+        What each valid answer says.
+    confidences : mapping of annotator to float
+        Confidence of each valid answer that has one.
+    model_shares : mapping of model to float
+        Share of each model's valid answers that vote for `label`.
+    prompt_agreement, model_agreement : float or None
+        Smoothed agreement over the prompts of one model, and over models; None where there is only one.
+    signals : mapping of str to float
+        Mean of each raw signal (see `types.Signal`) over the answers that voted for `label`.
+    proba_margin, proba_entropy : float or None
+        Of the mean class probabilities of the valid answers: ``p1 - p2``, and the entropy over ``log c``.
     """
 
     example_id: str
@@ -58,6 +73,16 @@ class Evidence:
     neighbour_share: float | None = None
     n_chars: int = 0
     failures: tuple[str, ...] = ()
+    student_rival: float | None = None
+    neighbour_rival: float | None = None
+    votes: Mapping[str, str] = field(default_factory=dict)
+    confidences: Mapping[str, float] = field(default_factory=dict)
+    model_shares: Mapping[str, float] = field(default_factory=dict)
+    prompt_agreement: float | None = None
+    model_agreement: float | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
+    proba_margin: float | None = None
+    proba_entropy: float | None = None
 
     @property
     def student_agrees(self) -> bool | None:
@@ -84,57 +109,13 @@ class Context:
     neighbours: Proba | None = None
 
 
-def smoothed_agreement(count: float, n_votes: int, n_classes: int) -> float:
-    """Return ``(count + 1/c) / (n_votes + 1)``: a share that few votes cannot push to 1.
-
-    Examples
-    --------
-    >>> smoothed_agreement(3, 3, 10)
-    0.775
-    """
-    return (count + 1.0 / n_classes) / (n_votes + 1.0)
-
-
-def neighbour_shares(
-    embeddings: Embeddings,
-    labelled: Embeddings,
+def gather_evidence(
+    examples: Sequence[Example],
+    annotations: Sequence[Annotation],
+    context: Context,
     *,
-    label_index: NDArray[np.int64],
-    n_classes: int,
-    n_neighbours: int = 10,
-) -> Proba | None:
-    """Return how the labels of the nearest labelled examples are shared out.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n, d)
-        Unit-length rows to describe; none of them among `labelled`.
-    labelled : ndarray of shape (l, d)
-        Unit-length rows with known labels.
-    label_index : ndarray of shape (l,), int64
-        Their class indices.
-    n_classes, n_neighbours : int
-        c, and how many neighbours vote; all of them when l is smaller.
-
-    Returns
-    -------
-    ndarray of shape (n, c), or None when l is 0
-        Rows sum to 1.
-    """
-    if len(labelled) == 0:
-        return None
-    known = np.asarray(labelled, dtype=np.float32)
-    k = min(n_neighbours, len(known))
-    shares = np.zeros((len(embeddings), n_classes))
-    for start in range(0, len(embeddings), _BLOCK_ROWS):
-        block = np.asarray(embeddings[start : start + _BLOCK_ROWS], dtype=np.float32)
-        nearest = np.argpartition(-(block @ known.T), k - 1, axis=1)[:, :k]
-        rows = np.repeat(np.arange(start, start + len(block)), k)
-        np.add.at(shares, (rows, label_index[nearest].ravel()), 1.0 / k)
-    return shares
-
-
-def gather_evidence(examples: Sequence[Example], annotations: Sequence[Annotation], context: Context) -> list[Evidence]:
+    labels: Sequence[str | None] | None = None,
+) -> list[Evidence]:
     """Bring together what is known about the LLM's answers, one row an example.
 
     The prompts of one model are one voter whose vote is split by their shares; several models count alike. An
@@ -148,6 +129,8 @@ def gather_evidence(examples: Sequence[Example], annotations: Sequence[Annotatio
         LLM answers, in any order; answers to other examples are ignored.
     context : Context
         Student and neighbours.
+    labels : sequence of str or None, length n
+        Labels to judge instead of those that win the vote, for example one model's own.
 
     Raises
     ------
@@ -163,46 +146,90 @@ def gather_evidence(examples: Sequence[Example], annotations: Sequence[Annotatio
     answers: dict[str, list[Annotation]] = {}
     for annotation in annotations:
         answers.setdefault(annotation.example_id, []).append(annotation)
-    return [_describe(example, row, answers.get(example.id, []), context) for row, example in enumerate(examples)]
+    by_row = [_Case(example, row, tuple(answers.get(example.id, ()))) for row, example in enumerate(examples)]
+    if labels is None:
+        labels = [_winner(case.ballots.shares(), context, case.row) for case in by_row]
+    return [_describe(case, label, context) for case, label in zip(by_row, labels, strict=True)]
 
 
-def _describe(example: Example, row: int, answers: Sequence[Annotation], context: Context) -> Evidence:
-    valid = [a for a in answers if a.label is not None and a.label != SKIP]
-    n_none = sum(a.label == NONE_OF_THESE for a in valid)
-    shares = _vote_shares(valid)
-    student = None if context.proba is None else context.proba[row]
-    best = None if student is None else int(student.argmax())
-    label = _winner(shares, context, row)
-    index = None if label is None else context.labels.index(label)
-    certain = [a.confidence for a in valid if a.label == label and a.confidence is not None]
-    count = shares[label] * len(valid) if label is not None else 0.0
+@dataclass(frozen=True)
+class _Case:
+    example: Example
+    row: int
+    answers: Sequence[Annotation]
+
+    @cached_property
+    def ballots(self) -> Ballots:
+        return count_ballots(self.answers)
+
+    @cached_property
+    def valid(self) -> list[Annotation]:
+        return [a for a in self.answers if a.label is not None and a.label != SKIP]
+
+
+def _describe(case: _Case, label: str | None, context: Context) -> Evidence:
+    example, answers, valid, ballots = case.example, case.answers, case.valid, case.ballots
     return Evidence(
         example_id=example.id,
         label=label,
-        agreement=smoothed_agreement(count, len(valid), len(context.labels)) if label is not None else 0.0,
+        agreement=0.0 if label is None else ballots.agreement(label, len(context.labels)),
         n_answers=len(answers),
         n_valid=len(valid),
-        n_none_of_these=n_none,
-        confidence=float(np.mean(certain)) if certain else None,
-        student_label=None if best is None else context.labels[best],
-        student_best=None if student is None or best is None else float(student[best]),
-        student_proba=None if student is None or index is None else float(student[index]),
-        neighbour_share=None if context.neighbours is None or index is None else float(context.neighbours[row, index]),
+        n_none_of_these=sum(a.label == NONE_OF_THESE for a in valid),
         n_chars=len(example.text),
         failures=tuple(a.reason for a in answers if a not in valid and a.reason),
+        votes={a.source: a.label for a in valid if a.label is not None},
+        confidences={a.source: a.confidence for a in valid if a.confidence is not None},
+        **_from_answers(valid, ballots, label, context),
+        **_from_context(label, case.row, context),
     )
 
 
-def _vote_shares(valid: Sequence[Annotation]) -> dict[str, float]:
-    voters: dict[str, Counter[str]] = {}
-    for annotation in valid:
-        if annotation.label is not None:
-            voters.setdefault(annotation.model or annotation.source, Counter())[annotation.label] += 1
-    shares: dict[str, float] = {}
-    for votes in voters.values():
-        for label, count in votes.items():
-            shares[label] = shares.get(label, 0.0) + count / votes.total() / len(voters)
-    return shares
+def _from_answers(valid: Sequence[Annotation], ballots: Ballots, label: str | None, context: Context) -> dict[str, Any]:
+    if label is None:
+        return {}
+    voters = [a for a in valid if a.label == label]
+    certain = [a.confidence for a in voters if a.confidence is not None]
+    names = sorted({name for a in voters for name in a.signals})
+    signals = {name: float(np.mean([a.signals[name] for a in voters if name in a.signals])) for name in names}
+    return {
+        "confidence": float(np.mean(certain)) if certain else None,
+        "signals": signals,
+        "model_shares": ballots.model_shares(label),
+        "prompt_agreement": ballots.prompt_agreement(label, len(context.labels)),
+        "model_agreement": ballots.model_agreement(label, len(context.labels)),
+        **_spread([a.proba for a in valid if a.proba is not None]),
+    }
+
+
+def _spread(probas: Sequence[Sequence[float]]) -> dict[str, float]:
+    """Return margin and entropy of the mean probabilities; nothing where no answer has any."""
+    if not probas:
+        return {}
+    mean = np.mean(np.array(probas, dtype=np.float64), axis=0)
+    runner_up, best = np.partition(mean, -2)[-2:]
+    positive = mean[mean > 0]
+    entropy = -float((positive * np.log(positive)).sum()) / float(np.log(len(mean)))
+    return {"proba_margin": float(best - runner_up), "proba_entropy": entropy}
+
+
+def _from_context(label: str | None, row: int, context: Context) -> dict[str, Any]:
+    student = None if context.proba is None else context.proba[row]
+    near = None if context.neighbours is None else context.neighbours[row]
+    index = None if label is None else context.labels.index(label)
+    found: dict[str, Any] = {}
+    if student is not None:
+        best = int(student.argmax())
+        found |= {"student_label": context.labels[best], "student_best": float(student[best])}
+    if student is not None and index is not None:
+        found |= {"student_proba": float(student[index]), "student_rival": _rival(student, index)}
+    if near is not None and index is not None:
+        found |= {"neighbour_share": float(near[index]), "neighbour_rival": _rival(near, index)}
+    return found
+
+
+def _rival(row: NDArray[np.float64], index: int) -> float:
+    return float(np.delete(row, index).max())
 
 
 def _winner(shares: Mapping[str, float], context: Context, row: int) -> str | None:

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from llm_al.errors import ShapeError
-from llm_al.routers.evidence import Context, gather_evidence, neighbour_shares, smoothed_agreement
+from llm_al.routers.agreement import smoothed_agreement
+from llm_al.routers.evidence import Context, gather_evidence
+from llm_al.routers.neighbours import neighbour_shares
 from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Example
 
 LABELS = ("billing", "refund", "other")
