@@ -1,13 +1,17 @@
 """Short answer codes for labels: one token where possible, and never a prefix of one another."""
 
+import hashlib
 import itertools
 import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from llm_al.types import NONE_OF_THESE, Label
 
-__all__ = ["Choice", "choices"]
+__all__ = ["Choice", "Order", "choices"]
+
+Order = Literal["listed", "reversed", "shuffled"]
 
 _NONE = Label(NONE_OF_THESE, "no label above fits the text")
 
@@ -31,22 +35,37 @@ def _alphabets(n: int) -> Iterator[list[str]]:
         yield [f"{'L' * n_marks}{number:0{width}d}" for number in range(1, n + 1)]
 
 
-def choices(labels: Sequence[Label], *, is_reversed: bool = False) -> tuple[Choice, ...]:
-    """Give each label a code in display order; "none of these" always comes last.
+def _ordered(labels: Sequence[Label], order: Order) -> list[Label]:
+    if order == "reversed":
+        return list(reversed(labels))
+    if order == "shuffled":
+        # By a hash of the name: the same order in every run, wherever a label stands in the list.
+        return sorted(labels, key=lambda label: hashlib.sha256(label.name.encode("utf-8", "replace")).digest())
+    return list(labels)
+
+
+def choices(labels: Sequence[Label], *, order: Order = "listed", is_open: bool = True) -> tuple[Choice, ...]:
+    """Give each label a code in display order.
 
     A code is never also the name of a label, so that an answer cannot mean two things.
+
+    Parameters
+    ----------
+    order : {"listed", "reversed", "shuffled"}
+        Shuffled is one fixed order that depends on the names alone.
+    is_open : bool
+        Whether "none of these" is offered; it always comes last.
 
     Examples
     --------
     >>> [c.code for c in choices([Label("spam"), Label("ham")])]
     ['A', 'B', 'C']
-    >>> [c.code for c in choices([Label("A"), Label("B")])]
-    ['1', '2', '3']
+    >>> [c.code for c in choices([Label("A"), Label("B")], is_open=False)]
+    ['1', '2']
     """
-    ordered = [*(reversed(labels) if is_reversed else labels), _NONE]
-    names = {label.name.casefold() for label in ordered}
-    codes = next(codes for codes in _alphabets(len(ordered)) if names.isdisjoint(c.casefold() for c in codes))
+    shown = [*_ordered(labels, order), *([_NONE] if is_open else [])]
+    names = {label.name.casefold() for label in shown}
+    codes = next(codes for codes in _alphabets(len(shown)) if names.isdisjoint(c.casefold() for c in codes))
     return tuple(
-        Choice(code, label.name, " ".join(label.description.split()))
-        for code, label in zip(codes, ordered, strict=True)
+        Choice(code, label.name, " ".join(label.description.split())) for code, label in zip(codes, shown, strict=True)
     )

@@ -3,30 +3,41 @@
 import math
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 __all__ = ["CodeMass", "code_mass"]
 
-_BEFORE_CODE = re.compile(r'"code"\s*:\s*"')
-_LEAD_CHARACTERS = string.whitespace + '":'
+_LEAD_CHARACTERS = string.whitespace + '\\":'
 _CODE_CHARACTERS = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True)
 class CodeMass:
-    """Probability of each code, all spellings together, and of everything else."""
+    """Probability of each code, all spellings together, and of everything else.
 
-    by_code: dict[str, float]
+    Parameters
+    ----------
+    by_code : dict
+        Sums to at most 1.
+    invalid : float
+        Probability of whatever is not the beginning of a code, what the server did not list included.
+    has_alternatives : bool
+        Whether the server told more than the chosen token.
+    chosen : str or None
+        The code that the chosen tokens spell.
+    """
+
+    by_code: Mapping[str, float]
     invalid: float
     has_alternatives: bool
-    """Whether the server told more than the chosen token."""
+    chosen: str | None
 
 
 @dataclass(frozen=True)
 class _Token:
     text: str
-    alternatives: dict[str, float]
+    alternatives: Mapping[str, float]
     """Spelling -> probability, the chosen one included."""
 
 
@@ -57,55 +68,75 @@ def _read_tokens(content: object) -> list[_Token] | None:
     return tokens
 
 
-def _spell(prefix: str, rest: str, codes: Sequence[str]) -> tuple[str, list[str]]:
+def _place(written: str, key: str, codes: Sequence[str]) -> int | None:
+    """Return where the code begins: behind its key (also in a string inside JSON), else alone on its line.
+
+    Of several places the first: there it was decided, the others repeat it.
+    """
+    name = re.escape(key)
+    for pattern in (rf'"{name}"\s*:\s*"', rf'\\"{name}\\"\s*:\s*\\"'):
+        if found := re.search(pattern, written):
+            return found.end()
+    alternatives = "|".join(map(re.escape, codes))
+    bare = re.search(rf"^[ \t\r]*(?=(?:{alternatives})[ \t\r]*(?:\n|\Z))", written, re.MULTILINE)
+    return bare.end() if bare else None
+
+
+def _spell(prefix: str, rest: str, codes: Mapping[str, str]) -> tuple[str, list[str]]:
     """Return what is spelt so far after this token, and the codes that it can still become."""
     if not prefix:
         rest = rest.lstrip(_LEAD_CHARACTERS)
     word = rest[: len(rest) - len(rest.lstrip(_CODE_CHARACTERS))]
-    spelt = (prefix + word).upper()
-    if not spelt:
-        return "", []
-    is_finished = len(rest) > len(word)
-    return spelt, [code for code in codes if (code == spelt if is_finished else code.startswith(spelt))]
+    spelt, behind = (prefix + word).upper(), rest[len(word) :]
+    if not spelt or behind[:1].isalnum():
+        return spelt, []
+    return spelt, [code for high, code in codes.items() if (high == spelt if behind else high.startswith(spelt))]
 
 
-def code_mass(content: object, codes: Sequence[str]) -> CodeMass | None:
+def code_mass(content: object, codes: Sequence[str], *, key: str = "code") -> CodeMass | None:
     """Sum the probability of each code's spellings at the place where the answer spells the code.
 
     Where a code takes several tokens, the path that the model took is followed, and alternatives are
-    weighted by the probability of the path up to them.
+    weighted by the probability of the path up to them; a path not taken that could still have become
+    several codes counts for them in equal shares.
 
     Parameters
     ----------
     content : object
         `choices[0].logprobs.content` of a completion; anything else gives None.
     codes : sequence of str
-        Upper-case, none a prefix of another.
+        Distinct without case, none a prefix of another.
+    key : str
+        Under which the answer holds the code.
 
     Returns
     -------
     CodeMass or None
-        None when the log-probabilities are absent or do not spell one code.
+        None when the log-probabilities are absent or spell no code.
     """
     tokens = _read_tokens(content)
-    if tokens is None:
+    place = None if tokens is None else _place("".join(token.text for token in tokens), key, codes)
+    if tokens is None or place is None:
         return None
-    places = [match.end() for match in _BEFORE_CODE.finditer("".join(token.text for token in tokens))]
-    if len(places) != 1:
-        return None
-    by_code = dict.fromkeys(codes, 0.0)
-    prefix, path, has_alternatives = "", 1.0, False
-    for token, head in _from_place(tokens, places[0]):
+    known, by_code = {code.upper(): code for code in codes}, dict.fromkeys(codes, 0.0)
+    prefix, path, has_alternatives, possible = "", 1.0, False, list(codes)
+    for token, head in _from_place(tokens, place):
         has_alternatives = has_alternatives or len(token.alternatives) > 1
+        prefix_here, (prefix, possible) = prefix, _spell(prefix, token.text.removeprefix(head), known)
+        is_done = bool(prefix) and len(possible) < 2
         for spelling, probability in token.alternatives.items():
-            _, possible = _spell(prefix, spelling.removeprefix(head), codes)
-            if len(possible) == 1:
-                by_code[possible[0]] += path * probability
+            if spelling != token.text or is_done:
+                _add(by_code, path * probability, _spell(prefix_here, spelling.removeprefix(head), known)[1])
         path *= token.alternatives[token.text]
-        prefix, possible = _spell(prefix, token.text.removeprefix(head), codes)
-        if prefix and len(possible) < 2:
+        if is_done:
             break
-    return CodeMass(by_code, max(0.0, 1.0 - sum(by_code.values())), has_alternatives)
+    chosen = possible[0] if len(possible) == 1 else None
+    return CodeMass(by_code, max(0.0, 1.0 - sum(by_code.values())), has_alternatives, chosen)
+
+
+def _add(by_code: dict[str, float], probability: float, possible: Sequence[str]) -> None:
+    for code in possible:
+        by_code[code] += probability / len(possible)
 
 
 def _from_place(tokens: Sequence[_Token], place: int) -> list[tuple[_Token, str]]:

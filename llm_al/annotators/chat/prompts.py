@@ -1,25 +1,53 @@
-"""Prompt templates: the static part first, then one text, fenced as data."""
+"""Prompt templates: the static part first, then demonstrations and one text, fenced as data."""
 
-import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal, cast
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound, meta
 
-from llm_al.annotators.chat.codes import Choice, choices
+from llm_al.annotators.chat.codes import Choice, Order, choices
+from llm_al.annotators.chat.fences import cut_middle, fence, sendable
 from llm_al.errors import ConfigError
-from llm_al.types import LabelScheme
+from llm_al.types import Demonstration, LabelScheme
 
-__all__ = ["Message", "Prompt", "fence", "load_prompt", "prompt_folder", "prompt_names"]
+__all__ = ["AnswerForm", "Message", "Prompt", "Task", "fence", "load_prompt", "prompt_folder", "prompt_names"]
 
 Message = Mapping[str, str]
 """One chat message: `role` and `content`."""
+Task = Literal["classify", "verify", "pick"]
+"""What a prompt asks: which label fits, whether a given one does, which of two does."""
 
-_ORDER = re.compile(r"\A\{# order: (listed|reversed) #\}")
+MAX_DEMONSTRATION_CHARACTERS = 2_000
+"""Longer demonstrations are cut in the middle."""
+_HEADER = re.compile(r"\A\{# order: (listed|reversed|shuffled)(?:; demonstrations: (given|reversed|half))? #\}")
+_DEMONSTRATED = {"given": slice(None), "reversed": slice(None, None, -1), "half": slice(None, None, -2)}
+"""Which of the demonstrations a variant shows, and in which order; "half" takes every second one."""
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """What a model is asked for beside the code.
+
+    Parameters
+    ----------
+    rationale : bool
+        One sentence before the code.
+    sureness : bool
+        One of five words after it.
+    """
+
+    rationale: bool = False
+    sureness: bool = False
+
+    def __str__(self) -> str:
+        before = ['"rationale": "ONE SENTENCE"'] if self.rationale else []
+        after = ['"sureness": "WORDS"'] if self.sureness else []
+        return "{" + ", ".join([*before, '"code": "CODE"', *after]) + "}"
 
 
 def prompt_folder() -> Path:
@@ -29,51 +57,110 @@ def prompt_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "prompts"
 
 
-def prompt_names() -> list[str]:
-    """Return the names of all prompt versions that are shipped."""
-    return sorted(path.name.removesuffix(".j2") for path in prompt_folder().glob("*.j2"))
+def prompt_names(task: str | None = None) -> list[str]:
+    """Return the names of all prompt versions that are shipped, of one task where it is given.
 
-
-def fence(text: str) -> str:
-    """Put `text` between two marker lines whose key the text does not contain.
-
-    The key comes from a hash of the text, so the same text gives the same request; it is drawn again
-    until the text does not hold it. No text can therefore write its own closing line.
+    Examples
+    --------
+    >>> prompt_names("verify")
+    ['verify.v1']
     """
-    for attempt in range(2**16):
-        key = hashlib.sha256(f"{attempt}:{text}".encode("utf-8", "replace")).hexdigest()[:12]
-        if key not in text:
-            break
-    return f"<text {key}>\n{text}\n</text {key}>"
+    names = sorted(path.name.removesuffix(".j2") for path in prompt_folder().glob("*.j2"))
+    return [name for name in names if task in (None, re.split(r"[._]", name)[0])]
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One version of the prompt, bound to a label scheme."""
+    """One version of a prompt, bound to a label scheme.
+
+    Parameters
+    ----------
+    variables : frozenset of str
+        Names that the template uses.
+    demonstrated : str
+        Which demonstrations it shows: given, reversed or half.
+    """
 
     name: str
     template: Template
     choices: tuple[Choice, ...]
     guidelines: str
+    variables: frozenset[str] = frozenset()
+    demonstrated: str = "given"
 
     @cached_property
     def names_by_code(self) -> dict[str, str]:
-        """Code -> label name, "none of these" included, in the order shown."""
+        """Code -> label name, in the order shown."""
         return {choice.code: choice.name for choice in self.choices}
 
     @cached_property
-    def system(self) -> str:
-        """The static part, equal for all texts, so that servers can cache it."""
-        return self._block("system", {})
+    def _choice_of(self) -> dict[str, Choice]:
+        """Label name -> its line of the list."""
+        return {choice.name: choice for choice in self.choices}
 
-    def messages(self, text: str) -> tuple[Message, ...]:
-        """Return the rendered messages for one text."""
-        # A lone surrogate cannot be sent as UTF-8.
-        sendable = text.encode("utf-8", "replace").decode("utf-8")
-        user = self._block("user", {"fenced": fence(sendable)})
-        return ({"role": "system", "content": self.system}, {"role": "user", "content": user})
+    @property
+    def task(self) -> Task:
+        """What it asks, told by the variables that it uses."""
+        return "verify" if "proposed" in self.variables else "pick" if "pair" in self.variables else "classify"
 
-    def _block(self, name: str, extra: Mapping[str, str]) -> str:
+    @property
+    def takes_demonstrations(self) -> bool:
+        """Whether it can show solved examples."""
+        return "demonstrations" in self.variables
+
+    def system(self, form: AnswerForm | None = None) -> str:
+        """Return the static part, equal for all texts, so that servers can cache it."""
+        return self._block("system", {"form": form or AnswerForm()})
+
+    def user(
+        self,
+        text: str,
+        demonstrations: Sequence[Demonstration] = (),
+        *,
+        form: AnswerForm | None = None,
+        **extra: Any,
+    ) -> str:
+        """Return the part about one text: demonstrations first, then the text.
+
+        Raises
+        ------
+        ConfigError
+            If a demonstration has a label that the list does not.
+        """
+        shown = list(demonstrations)[_DEMONSTRATED[self.demonstrated]]
+        if self.demonstrated == "half":
+            shown.reverse()
+        texts = [sendable(cut_middle(item.text, MAX_DEMONSTRATION_CHARACTERS)) for item in shown]
+        text = sendable(text)
+        solved = [
+            {"fenced": fence(shown_text, tag="example", others=(*texts, text)), "code": self.choice(item.label).code}
+            for shown_text, item in zip(texts, shown, strict=True)
+        ]
+        fenced = fence(text, others=texts)
+        return self._block("user", {"fenced": fenced, "demonstrations": solved, "form": form or AnswerForm(), **extra})
+
+    def messages(self, text: str, demonstrations: Sequence[Demonstration] = ()) -> tuple[Message, ...]:
+        """Return the rendered messages for one text, answered by a code alone."""
+        user = self.user(text, demonstrations)
+        return ({"role": "system", "content": self.system()}, {"role": "user", "content": user})
+
+    def choice(self, label: str) -> Choice:
+        """Return the line of a label.
+
+        Raises
+        ------
+        ConfigError
+            If the list has no such label.
+        """
+        choice = self._choice_of.get(label)
+        if choice is None:
+            raise ConfigError(
+                f"label {label!r} is not among those that prompt {self.name!r} offers: "
+                f"{', '.join(self._choice_of)}; correct it or leave it out"
+            )
+        return choice
+
+    def _block(self, name: str, extra: Mapping[str, Any]) -> str:
         variables = {
             "choices": self.choices,
             "codes": ", ".join(self.names_by_code),
@@ -88,23 +175,7 @@ class Prompt:
             raise ConfigError(f"prompt {self.name!r}, block {name!r}: {exc}; correct the template") from exc
 
 
-def load_prompt(name: str, scheme: LabelScheme, *, folder: Path | None = None) -> Prompt:
-    """Load one prompt version for a label scheme.
-
-    Parameters
-    ----------
-    name : str
-        Template name without `.j2`, for example `classify.v1`.
-    folder : Path, optional
-        Looked into before the shipped templates.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such template, it does not start with `{# order: listed #}` or
-        `{# order: reversed #}`, or it cannot show a text.
-    """
-    folders = [str(path) for path in (folder, prompt_folder()) if path is not None]
+def _environment(folders: Sequence[str]) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
@@ -113,18 +184,51 @@ def load_prompt(name: str, scheme: LabelScheme, *, folder: Path | None = None) -
         autoescape=False,
     )
     environment.filters["quoted"] = lambda value: json.dumps(value, ensure_ascii=False)
+    return environment
+
+
+def load_prompt(name: str, scheme: LabelScheme, *, folder: Path | None = None) -> Prompt:
+    """Load one prompt version for a label scheme.
+
+    Parameters
+    ----------
+    name : str
+        Template name without `.j2`, for example `classify.v2`.
+    folder : Path, optional
+        Looked into before the shipped templates.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such template, it does not start with its order (`{# order: listed #}`, reversed or
+        shuffled, then optionally `; demonstrations: given`, reversed or half), or it cannot show a text.
+    """
+    folders = [str(path) for path in (folder, prompt_folder()) if path is not None]
+    environment = _environment(folders)
     try:
         source = FileSystemLoader(folders).get_source(environment, f"{name}.j2")[0]
         template = environment.get_template(f"{name}.j2")
+        variables = frozenset(meta.find_undeclared_variables(environment.parse(source)))
     except TemplateNotFound:
-        raise ConfigError(f"unknown prompt {name!r}; choose from: {', '.join(prompt_names())}") from None
+        known = [known for task in ("classify", "pick", "verify") for known in prompt_names(task)]
+        raise ConfigError(f"unknown prompt {name!r}; choose from: {', '.join(known)}") from None
     except TemplateError as exc:
         raise ConfigError(f"prompt {name!r} is not a valid template: {exc}; correct it") from exc
-    order = _ORDER.match(source)
-    if order is None:
-        raise ConfigError(f"prompt {name!r} must start with '{{# order: listed #}}' or '{{# order: reversed #}}'")
-    listed = choices(scheme.labels, is_reversed=order[1] == "reversed")
-    prompt = Prompt(name, template, listed, scheme.guidelines)
-    if fence("probe") not in prompt.messages("probe")[1]["content"]:
-        raise ConfigError(f"prompt {name!r} does not show the text; its block 'user' must hold {{{{ fenced }}}}")
+    header = _HEADER.match(source)
+    if header is None:
+        raise ConfigError(
+            f"prompt {name!r} must start with '{{# order: listed #}}', '{{# order: reversed #}}' or "
+            "'{# order: shuffled #}'"
+        )
+    listed = choices(scheme.labels, order=cast(Order, header[1]), is_open=scheme.is_open)
+    prompt = Prompt(name, template, listed, scheme.guidelines, variables, header[2] or "given")
+    _check(prompt)
     return prompt
+
+
+def _check(prompt: Prompt) -> None:
+    """Render once with a probe, so that a wrong template fails before any text is sent."""
+    prompt.system()
+    first, second = prompt.choices[:2]
+    if fence("probe") not in prompt.user("probe", proposed=first, pair=(first, second)):
+        raise ConfigError(f"prompt {prompt.name!r} does not show the text; its block 'user' must hold {{{{ fenced }}}}")

@@ -1,18 +1,27 @@
 """What a model answered: a label of the scheme, or the reason why there is none. Never raises."""
 
-import json
-import re
+import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from llm_al.annotators.chat.found import find_object, is_object
 from llm_al.annotators.chat.logprobs import CodeMass, code_mass
-from llm_al.types import NONE_OF_THESE
+from llm_al.annotators.engine.answers import Envelope
+from llm_al.types import NONE_OF_THESE, Signal
 
-__all__ = ["Completion", "Reply", "Usage", "parse_answer", "parse_completion"]
+__all__ = ["SURENESS", "Completion", "Reply", "parse_answer", "read_envelope"]
 
-_FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n\s*```\s*\Z", re.DOTALL)
+SURENESS: Mapping[str, float] = {
+    "very unlikely": 0.0,
+    "unlikely": 0.25,
+    "even": 0.5,
+    "likely": 0.75,
+    "almost certain": 1.0,
+}
+"""Five words and their places on a scale; what they are worth is for calibration to say."""
 _SHOWN = 80
+_MAX_RATIONALE_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
@@ -22,66 +31,76 @@ class Reply:
     label: str | None
     code: str | None = None
     failure: str = ""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Tokens that the server counted; None where it did not say."""
-
-    n_tokens_in: int | None = None
-    n_tokens_out: int | None = None
+    rationale: str = ""
+    sureness: float | None = None
+    """In [0, 1]; None where the model did not say it in one of the five words."""
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A whole response: the answer, how sure the model was, and what it used.
+    """A whole response: the answer and how sure the model was.
 
     Parameters
     ----------
     reply : Reply
-    content : str
-        The answer as the model wrote it, for a second question.
-    usage : Usage
     confidence : float or None
         Probability of the answered code among all codes; None when the server gave no logprobs.
     proba : dict or None
         Label name -> probability among the real labels, "none of these" left out; sums to 1.
-    invalid_mass : float or None
-        Probability that lay outside the codes.
+    signals : dict
+        See `Signal`; a missing one is unknown.
     """
 
     reply: Reply
-    content: str = ""
-    usage: Usage = Usage()
     confidence: float | None = None
     proba: Mapping[str, float] | None = None
-    invalid_mass: float | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str | None:
+        """The answered label; None if the answer is not valid."""
+        return self.reply.label
 
-def _no_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) < len(pairs):
-        raise ValueError("a key is given twice")
-    return dict(pairs)
+    @property
+    def failure(self) -> str:
+        """Why there is no label; empty if there is one."""
+        return self.reply.failure
 
+    @property
+    def rationale(self) -> str:
+        """The sentence that came with the label, if any."""
+        return self.reply.rationale
 
-def _load(content: str | bytes) -> Any:
-    """Parse JSON; raises ValueError whatever is wrong with it."""
-    try:
-        return json.loads(content, object_pairs_hook=_no_repeated_keys)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    @property
+    def invalid_mass(self) -> float | None:
+        """Probability that lay outside the codes; None where unknown."""
+        return self.signals.get(Signal.INVALID_MASS)
 
 
 def _shorten(value: object) -> str:
-    shown = repr(value)
+    shown = repr(value[:_SHOWN] if isinstance(value, str) else value)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
-def parse_answer(content: object, names_by_code: Mapping[str, str]) -> Reply:
-    """Read the answer text: a JSON object with a code, else an abstention with its reason.
+def _lower(text: str) -> str:
+    """Lower-case without turning a look-alike (the Kelvin sign) into an ASCII letter."""
+    return "".join(c if not c.isascii() and c.lower().isascii() else c.lower() for c in text)
 
-    The code is matched exactly, then without case, then as a label name without case; nothing fuzzier.
-    One Markdown fence around the object is allowed.
+
+def parse_answer(content: object, names_by_code: Mapping[str, str], *, key: str = "code") -> Reply:
+    """Read the answer text: an object with a code or a bare code, else an abstention with its reason.
+
+    The code is matched exactly, then without case, then as a label name without case; nothing fuzzier,
+    and never where two could be meant. Where the answer may stand: see `find_object`.
+
+    Parameters
+    ----------
+    content : object
+        Anything at all.
+    names_by_code : mapping of str to str
+        Code -> label name, "none of these" included where it is offered.
+    key : str
+        Under which the object holds the code.
 
     Examples
     --------
@@ -94,95 +113,83 @@ def parse_answer(content: object, names_by_code: Mapping[str, str]) -> Reply:
         content = content.decode("utf-8", "replace")
     if not isinstance(content, str) or not content.strip():
         return Reply(None, failure="the answer is empty")
-    fenced = _FENCED.match(content)
-    try:
-        answer = _load(fenced[1] if fenced else content)
-    except ValueError:
-        return Reply(None, failure=f"the answer is not a JSON object: {_shorten(content)}")
-    code = answer.get("code") if isinstance(answer, dict) else None
+    found = find_object(content, key, names_by_code)
+    if isinstance(found, str):
+        return Reply(None, failure=f"the answer {found}: {_shorten(content)}")
+    code = found.get(key)
     if not isinstance(code, str):
-        return Reply(None, failure=f'the answer has no "code" string: {_shorten(content)}')
-    return _match(code, names_by_code)
+        return Reply(None, failure=f'the answer has no "{key}" string: {_shorten(content)}')
+    name, known = _match(code.strip(string.whitespace), names_by_code)
+    if name is None:
+        return Reply(None, failure=f"the answer {_shorten(code)} is not one of: {', '.join(names_by_code)}")
+    return Reply(name, known, rationale=_rationale(found), sureness=_sureness(found))
 
 
-def _match(code: str, names_by_code: Mapping[str, str]) -> Reply:
-    if code in names_by_code:
-        return Reply(names_by_code[code], code)
-    wanted = code.strip().casefold()
-    for known, name in names_by_code.items():
-        if known.casefold() == wanted:
-            return Reply(name, known)
-    for name in names_by_code.values():
-        if name.strip().casefold() == wanted:
-            return Reply(name)
-    return Reply(None, failure=f"the answer {_shorten(code)} is not one of: {', '.join(names_by_code)}")
+def _match(wanted: str, names_by_code: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the label and its code; nothing unless exactly one fits."""
+    if wanted in names_by_code:
+        return names_by_code[wanted], wanted
+    by_name = {name: code for code, name in names_by_code.items()}
+    if wanted in by_name:
+        return wanted, by_name[wanted]
+    low = _lower(wanted)
+    fitting = {code for code, name in names_by_code.items() if low in (_lower(code), _lower(name))}
+    if len(fitting) != 1:
+        return None, None
+    code = fitting.pop()
+    return names_by_code[code], code
 
 
-def _get(value: object, *path: str | int) -> Any:
-    """Follow keys and positions into foreign JSON; None as soon as one is absent."""
-    for step in path:
-        if isinstance(step, str) and isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(step, int) and isinstance(value, list) and len(value) > step:
-            value = value[step]
-        else:
-            return None
-    return value
+def _rationale(found: Mapping[str, Any]) -> str:
+    said = found.get("rationale")
+    return " ".join(said.split())[:_MAX_RATIONALE_CHARACTERS] if isinstance(said, str) else ""
 
 
-def _count(value: object) -> int | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
-    return int(value) if is_count and isinstance(value, int) else None
+def _sureness(found: Mapping[str, Any]) -> float | None:
+    said = found.get("sureness")
+    return SURENESS.get(_lower(said.strip(string.whitespace))) if isinstance(said, str) else None
 
 
-def _reply(body: object, names_by_code: Mapping[str, str]) -> Reply:
-    refusal = _get(body, "choices", 0, "message", "refusal")
-    if isinstance(refusal, str) and refusal:
-        return Reply(None, failure=f"the model refused: {_shorten(refusal)}")
-    reply = parse_answer(_get(body, "choices", 0, "message", "content"), names_by_code)
-    if reply.failure and _get(body, "choices", 0, "finish_reason") == "length":
-        return Reply(None, failure=f"the answer was cut off; raise max_answer_tokens: {reply.failure}")
+def _reply(envelope: Envelope, names_by_code: Mapping[str, str], key: str) -> Reply:
+    if envelope.problem:
+        return Reply(None, failure=envelope.problem)
+    if envelope.refusal:
+        return Reply(None, failure=f"the model refused: {_shorten(envelope.refusal)}")
+    reply = parse_answer(envelope.content, names_by_code, key=key)
+    if envelope.is_cut_off and (reply.failure or not is_object(envelope.content)):
+        # Prose that goes on may take its answer back.
+        why = reply.failure or f"it is no whole object: {_shorten(envelope.content)}"
+        return Reply(None, failure=f"the answer was cut off; raise max_answer_tokens: {why}")
     return reply
 
 
-def parse_completion(body: str | bytes, names_by_code: Mapping[str, str]) -> Completion:
-    """Read a chat completion as it came from the server or the cache.
-
-    Parameters
-    ----------
-    body : str or bytes
-        Anything at all; what is not a completion becomes a failure.
-    names_by_code : mapping of str to str
-        Code -> label name, "none of these" included.
-    """
-    try:
-        data = _load(body)
-    except ValueError:
-        return Completion(Reply(None, failure="the response is not JSON"))
-    reply = _reply(data, names_by_code)
-    content = _get(data, "choices", 0, "message", "content")
-    usage = Usage(_count(_get(data, "usage", "prompt_tokens")), _count(_get(data, "usage", "completion_tokens")))
-    completion = Completion(reply, content if isinstance(content, str) else "", usage)
+def read_envelope(envelope: Envelope, names_by_code: Mapping[str, str], *, key: str = "code") -> Completion:
+    """Return the label, or why there is none, with every signal of certainty that came with it."""
+    reply = _reply(envelope, names_by_code, key)
     if reply.code is None:
-        return completion
-    mass = code_mass(_get(data, "choices", 0, "logprobs", "content"), list(names_by_code))
-    return completion if mass is None else _with_probabilities(completion, mass, names_by_code)
+        return Completion(reply)
+    signals = {} if reply.sureness is None else {Signal.VERBALISED.value: reply.sureness}
+    mass = code_mass(envelope.logprobs, list(names_by_code), key=key)
+    if mass is None or mass.chosen != reply.code or mass.by_code[reply.code] <= 0.0:
+        return Completion(reply, signals=signals)
+    return _with_probabilities(Completion(reply, signals=signals), mass, names_by_code)
 
 
 def _with_probabilities(completion: Completion, mass: CodeMass, names_by_code: Mapping[str, str]) -> Completion:
-    code = completion.reply.code or ""
-    answered = mass.by_code[code]
-    if not mass.has_alternatives or answered <= 0.0:
-        confidence = answered if answered > 0.0 else None
-        return Completion(completion.reply, completion.content, completion.usage, confidence)
+    answered = mass.by_code[completion.reply.code or ""]
+    if not mass.has_alternatives:
+        signals = {**completion.signals, Signal.TOKEN_PROBABILITY.value: answered}
+        return Completion(completion.reply, answered, None, signals)
+    confidence = min(answered / sum(mass.by_code.values()), 1.0)
     by_name = {names_by_code[c]: m for c, m in mass.by_code.items() if names_by_code[c] != NONE_OF_THESE}
     total = sum(by_name.values())
-    proba = {name: m / total for name, m in by_name.items()} if total > 0.0 else None
     return Completion(
         reply=completion.reply,
-        content=completion.content,
-        usage=completion.usage,
-        confidence=min(answered / sum(mass.by_code.values()), 1.0),
-        proba=proba,
-        invalid_mass=mass.invalid,
+        confidence=confidence,
+        proba={name: m / total for name, m in by_name.items()} if total > 0.0 else None,
+        signals={
+            **completion.signals,
+            Signal.TOKEN_PROBABILITY.value: confidence,
+            Signal.INVALID_MASS.value: mass.invalid,
+        },
     )
