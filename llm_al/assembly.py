@@ -13,7 +13,7 @@ from llm_al.corpus import Corpus, TestSplit
 from llm_al.embedders.cached import Cached
 from llm_al.errors import ConfigError
 from llm_al.evaluation.stopping import Stopping
-from llm_al.llm_assembly import make_chat
+from llm_al.llm_assembly import make_chats, make_replay
 from llm_al.loop import Loop
 from llm_al.places import Places
 from llm_al.plan import Plan, Steps
@@ -171,7 +171,9 @@ class Assembly:
         if settings.annotator == "none":
             return None
         if settings.annotator == "chat":
-            return make_chat(self.config, self.scheme, self.store, self.folder)
+            return make_chats(self.config, self.scheme, self.store, self.folder)
+        if settings.annotator == "replay":
+            return make_replay(self.config, self.scheme, self.folder)
         if settings.annotator == "zero_shot":
             options = {"encode": self.embedder().encode, **settings.options}
             zero_shot: Annotator = registry.make("annotator", "zero_shot", scheme=self.scheme, **options)
@@ -200,7 +202,7 @@ class Assembly:
         return simulated
 
     def _other_person(self, name: str) -> Annotator:
-        if name in ("chat", "zero_shot"):
+        if name in ("chat", "replay", "zero_shot"):
             raise ConfigError(
                 f"human.annotator is {name!r}, which is no person; choose from: queue, simulated, terminal"
             )

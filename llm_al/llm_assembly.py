@@ -2,17 +2,25 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llm_al import registry
+from llm_al.annotators.cascade import Cascade, Trial, read_trials
+from llm_al.annotators.panel import Panel
+from llm_al.annotators.replay import Replay, Tape
 from llm_al.config import ProjectConfig
+from llm_al.errors import ConfigError
+from llm_al.formats.llm_runs import read_llm_runs
+from llm_al.llm_settings import LLMSettings
+from llm_al.protocols import Annotator
+from llm_al.recording import human_labels
 from llm_al.store.store import SqlStore
 from llm_al.types import NANO_PER_USD, LabelScheme
 
 if TYPE_CHECKING:
     from llm_al.annotators.chat import Chat
 
-__all__ = ["make_chat", "nano_usd"]
+__all__ = ["make_chat", "make_chats", "make_replay", "nano_usd", "replay_file"]
 
 
 def nano_usd(usd: float | None) -> int | None:
@@ -47,3 +55,50 @@ def make_chat(config: ProjectConfig, scheme: LabelScheme, store: SqlStore, folde
 
 def _own_prompts(folder: Path) -> Path | None:
     return folder / "prompts" if (folder / "prompts").is_dir() else None
+
+
+def make_chats(config: ProjectConfig, scheme: LabelScheme, store: SqlStore, folder: Path) -> Annotator:
+    """Return the chat annotator, the panel or the cascade that the settings ask for; all share one cap."""
+
+    def chat(settings: LLMSettings) -> "Chat":
+        return make_chat(config.model_copy(update={"llm": settings}), scheme, store, folder)
+
+    settings = config.llm
+    members = [chat(settings), *(chat(member.over(settings)) for member in settings.panel)]
+    first: Annotator = Panel(tuple(members)) if settings.panel else members[0]
+    if settings.cascade is None:
+        return first
+    if settings.panel:
+        raise ConfigError("llm.panel and llm.cascade are both set; a cascade starts with one model, so remove one")
+    strong = settings.cascade.then.over(settings)
+    if strong.model == settings.model:
+        raise ConfigError(f"llm.cascade.then.model is {strong.model!r} like llm.model; name a stronger model there")
+
+    def trials() -> list[Trial]:
+        annotations = store.annotations()
+        gold = human_labels(annotations, registry.make("consensus", "one_coin", labels=scheme.names))
+        return read_trials(annotations, gold, cheap=settings.model, strong=strong.model, n_classes=len(scheme))
+
+    return Cascade(
+        first,
+        chat(strong),
+        n_classes=len(scheme),
+        human_usd=settings.cascade.human_usd_per_label,
+        human_accuracy=settings.cascade.human_accuracy,
+        trials=trials,
+    )
+
+
+def make_replay(config: ProjectConfig, scheme: LabelScheme, folder: Path) -> Replay:
+    """Return the annotator that answers from the recording `llm.replay`, a path as seen from the project's folder."""
+    if config.llm.replay is None:
+        raise ConfigError("llm.annotator is 'replay' and llm.replay is missing; name a file of recorded answers")
+    return replay_file(folder / config.llm.replay, scheme, **config.llm.options)
+
+
+def replay_file(path: Path, scheme: LabelScheme, **options: Any) -> Replay:
+    """Return the annotator that answers from a recorded file; `options` are the fields of `Replay` from `runs` on."""
+    names = ("runs", "none_of_these")
+    listed = {key: tuple(value) if key in names else value for key, value in options.items()}
+    made: Replay = registry.make("annotator", "replay", scheme=scheme, tape=Tape(read_llm_runs(path)), **listed)
+    return made

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from pydantic import AnyHttpUrl, Field
+from pydantic import AnyHttpUrl, Field, model_validator
 
 from llm_al.settings_section import Section
 
-__all__ = ["LLMSettings", "Price"]
+__all__ = ["CascadeSettings", "LLMSettings", "MemberSettings", "Price"]
 
 
 class Price(Section):
@@ -16,11 +16,60 @@ class Price(Section):
     output_usd_per_million: float = Field(ge=0.0)
 
 
+class MemberSettings(Section):
+    """A further model: what is not given is taken from `llm`."""
+
+    model: str | None = None
+    """As its server calls it."""
+    base_url: AnyHttpUrl | None = None
+    """With a server of its own it needs its own `api_key_env`, so that no key reaches the wrong server."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds its key; any unset name for a server without keys."""
+    prompts: tuple[str, ...] | None = None
+    """Its prompts."""
+    concurrency: int | None = Field(None, ge=1, le=1024)
+    """Calls to it under way at once."""
+    temperature: float | None = Field(None, ge=0.0, le=2.0)
+    """Of its sampling."""
+    max_answer_tokens: int | None = Field(None, ge=1)
+    """Upper limit of an answer."""
+    logprobs: bool | None = None
+    """Ask for token probabilities."""
+    price: Price | None = None
+    """None takes the list price of `model`, or `llm.price` where `model` is not given."""
+
+    @model_validator(mode="after")
+    def _key_goes_with_server(self) -> "MemberSettings":
+        if self.base_url is not None and self.api_key_env is None:
+            raise ValueError("it has its own base_url; name its api_key_env too (any unset name if it needs no key)")
+        return self
+
+    def over(self, settings: "LLMSettings") -> "LLMSettings":
+        """Return `settings` with this member's values in place."""
+        changes = {name: getattr(self, name) for name in type(self).model_fields}
+        given = {name: value for name, value in changes.items() if value is not None}
+        if {"model", "base_url"} & given.keys():
+            # The price of one model says nothing about another.
+            given["price"] = self.price
+        return settings.model_copy(update={**given, "panel": (), "cascade": None})
+
+
+class CascadeSettings(Section):
+    """A stronger model for texts on which it is worth its price."""
+
+    then: MemberSettings
+    """The stronger model."""
+    human_usd_per_label: float = Field(0.1, gt=0.0)
+    """What an answer of a person costs; the stronger model is asked where a dollar buys more with it."""
+    human_accuracy: float = Field(0.98, gt=0.0, le=1.0)
+    """How often a person is right."""
+
+
 class LLMSettings(Section):
     """Who answers instead of a person."""
 
     annotator: str = "zero_shot"
-    """`chat`, `zero_shot` (a stand-in without an LLM), `none`, or a plug-in."""
+    """`chat`, `replay` (recorded answers), `zero_shot` (a stand-in without an LLM), `none`, or a plug-in."""
     base_url: AnyHttpUrl = AnyHttpUrl("https://api.openai.com/v1")
     model: str = "gpt-4o-mini"
     """As the server calls it."""
@@ -44,3 +93,13 @@ class LLMSettings(Section):
     """None takes the list price, or 0 on a local server."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Constructor fields of a plug-in annotator."""
+    panel: tuple[MemberSettings, ...] = ()
+    """Models that answer side by side with the first, each with what differs from it: `model`, `base_url`,
+    `api_key_env`, `prompts`, `concurrency`, `temperature`, `max_answer_tokens`, `logprobs`, `price`."""
+    cascade: CascadeSettings | None = None
+    """Ask a stronger model where it is worth its price."""
+    replay: str | None = None
+    """Recorded answers (`.jsonl`, `.jsonl.gz`) for `annotator: replay`; `options` may name `runs`, `models`,
+    `none_of_these` and `signal`."""
+    record: str | None = None
+    """File that keeps every LLM answer in the form that `replay` reads; written anew after each round."""

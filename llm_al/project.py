@@ -199,6 +199,7 @@ class Project:
             for outcome in loop.run():
                 if outcome.record is not None and loop.students.path(outcome.number).exists():
                     self._describe_student(loop, outcome.number)
+                self.llm.keep_record()
                 yield outcome
 
     def n_waiting(self) -> int:

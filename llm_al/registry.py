@@ -36,6 +36,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     "annotator": {
         "chat": "llm_al.annotators.chat:Chat",
         "queue": "llm_al.annotators.queue:Queue",
+        "replay": "llm_al.annotators.replay:Replay",
         "simulated": "llm_al.annotators.simulated:Simulated",
         "terminal": "llm_al.annotators.terminal:Terminal",
         "zero_shot": "llm_al.annotators.zero_shot:ZeroShot",

@@ -1,0 +1,111 @@
+"""Several LLM annotators side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from llm_al.errors import ConfigError
+from llm_al.protocols import Annotator
+from llm_al.types import Annotation, AnnotatorKind, Example
+
+__all__ = ["Panel", "PanelEstimate"]
+
+
+@dataclass(frozen=True)
+class PanelEstimate:
+    """Calls, tokens and money of all members together; a price is None where one member's is unknown."""
+
+    n_calls: int
+    n_cached: int
+    n_tokens_in: int
+    n_tokens_out: int
+    cost_low_nanousd: int | None
+    cost_high_nanousd: int | None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Every member answers every text; all answers are handed on as they are, one after the other.
+
+    Members that share a ledger and a cap share the money: what one has spent is gone for the others. Consensus merges
+    the runs of one model to one vote and discounts models that err together.
+
+    Parameters
+    ----------
+    members : tuple of Annotator
+        At least one, of kind LLM; `check`, `check_cap`, `estimate` and `stop_reason` are used where a member has them.
+    round : int
+        Handed on to the members that tell rounds apart.
+
+    Raises
+    ------
+    ConfigError
+        If there is no member, one is no LLM, or two are the same.
+    """
+
+    members: tuple[Annotator, ...]
+    round: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ConfigError("a panel needs at least one member; name a model under llm.panel")
+        for member in self.members:
+            if member.kind is not AnnotatorKind.LLM:
+                raise ConfigError(f"panel member {member.name!r} is of kind {member.kind}; it must be llm")
+        # Done here, so that `dataclasses.replace(panel, round=3)` reaches the members too.
+        object.__setattr__(self, "members", tuple(_at_round(member, self.round) for member in self.members))
+        runs = [(member.name, getattr(member, "prompts", ())) for member in self.members]
+        for run in runs:
+            if runs.count(run) > 1:
+                raise ConfigError(f"{run[0]!r} is in the panel twice with the same prompts; remove one, or its prompts")
+
+    @property
+    def name(self) -> str:
+        """The members' names, joined by ``+``."""
+        return "+".join(member.name for member in self.members)
+
+    @property
+    def kind(self) -> AnnotatorKind:
+        """Always LLM."""
+        return AnnotatorKind.LLM
+
+    @property
+    def stop_reason(self) -> str:
+        """Why members left examples out in the last `annotate`; empty if none did."""
+        reasons = [(member.name, getattr(member, "stop_reason", "")) for member in self.members]
+        return "; ".join(f"{name}: {reason}" for name, reason in reasons if reason)
+
+    def check(self) -> None:
+        """Fail now if a member cannot work; free of charge."""
+        for member in self.members:
+            if (check := getattr(member, "check", None)) is not None:
+                check()
+
+    def check_cap(self, example: Example) -> None:
+        """Fail now if the cap is below the price of one call of a member; sends nothing."""
+        for member in self.members:
+            if (check_cap := getattr(member, "check_cap", None)) is not None:
+                check_cap(example)
+
+    def annotate(self, examples: Sequence[Example]) -> list[Annotation]:
+        """Return the answers of all members, member by member."""
+        return [answer for member in self.members for answer in member.annotate(examples)]
+
+    def estimate(self, examples: Sequence[Example]) -> PanelEstimate:
+        """Return calls, tokens and money for these examples; a member that cannot tell costs nothing."""
+        parts = [member.estimate(examples) for member in cast(Any, self.members) if hasattr(member, "estimate")]
+        counts = [sum(getattr(part, name) for part in parts) for name in ("n_calls", "n_cached")]
+        tokens = [sum(getattr(part, name) for part in parts) for name in ("n_tokens_in", "n_tokens_out")]
+        low, high = (_total([getattr(part, f"cost_{end}_nanousd") for part in parts]) for end in ("low", "high"))
+        return PanelEstimate(counts[0], counts[1], tokens[0], tokens[1], low, high)
+
+
+def _at_round(member: Annotator, number: int) -> Annotator:
+    if "round" not in getattr(member, "__dataclass_fields__", {}):
+        return member
+    return cast(Annotator, replace(cast(Any, member), round=number))
+
+
+def _total(costs: Sequence[int | None]) -> int | None:
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
