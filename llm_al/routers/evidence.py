@@ -164,7 +164,11 @@ class _Case:
 
     @cached_property
     def valid(self) -> list[Annotation]:
-        return [a for a in self.answers if a.label is not None and a.label != SKIP]
+        return [a for a in self.answers if _is_valid(a)]
+
+
+def _is_valid(answer: Annotation) -> bool:
+    return answer.label is not None and answer.label != SKIP
 
 
 def _describe(case: _Case, label: str | None, context: Context) -> Evidence:
@@ -177,7 +181,7 @@ def _describe(case: _Case, label: str | None, context: Context) -> Evidence:
         n_valid=len(valid),
         n_none_of_these=sum(a.label == NONE_OF_THESE for a in valid),
         n_chars=len(example.text),
-        failures=tuple(a.reason for a in answers if a not in valid and a.reason),
+        failures=tuple(a.reason for a in answers if not _is_valid(a) and a.reason),
         votes={a.source: a.label for a in valid if a.label is not None},
         confidences={a.source: a.confidence for a in valid if a.confidence is not None},
         **_from_answers(valid, ballots, label, context),
