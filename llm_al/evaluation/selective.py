@@ -18,9 +18,11 @@ __all__ = [
     "Checked",
     "accuracy_estimate",
     "auroc",
+    "auroc_estimate",
     "brier",
+    "brier_estimate",
     "calibration_error",
-    "interval_of",
+    "calibration_estimate",
     "kept_accuracy",
     "kept_estimate",
     "reliability",
@@ -31,6 +33,7 @@ Floats = NDArray[np.float64]
 
 _N_BINS = 10
 _N_RESAMPLES = 400
+_MAX_CELLS = 1_000_000
 _CONFIDENCE = 0.95
 
 
@@ -72,11 +75,6 @@ class Checked:
     def __len__(self) -> int:
         return len(self.score)
 
-    def times(self, counts: NDArray[np.int64]) -> "Checked":
-        """Return the rows that were drawn, as often as they were drawn."""
-        drawn = np.flatnonzero(counts)
-        return Checked(self.score[drawn], self.is_correct[drawn], self.weights[drawn] * counts[drawn])
-
 
 def auroc(rows: Checked) -> float:
     """Return the probability that a right answer scores above a wrong one, ties counted half [1]_.
@@ -92,18 +90,12 @@ def auroc(rows: Checked) -> float:
     >>> auroc(Checked.of([0.9, 0.8, 0.8, 0.1], [True, True, False, False]))
     0.875
     """
-    _, position = np.unique(rows.score, return_inverse=True)
-    right = np.bincount(position, rows.weights * rows.is_correct)
-    wrong = np.bincount(position, rows.weights * ~rows.is_correct)
-    pairs = float(right.sum() * wrong.sum())
-    below = np.cumsum(wrong) - 0.5 * wrong
-    return float((right * below).sum()) / pairs if pairs > 0 else float("nan")
+    return float(_areas(rows, rows.weights[None])[0])
 
 
 def reliability(rows: Checked) -> tuple[ReliabilityBin, ...]:
     """Return ten equally wide bins over [0, 1]; the upper edge belongs to a bin. Scores outside are clipped."""
-    p = np.clip(rows.score, 0.0, 1.0)
-    which = np.clip(np.ceil(p * _N_BINS).astype(np.intp) - 1, 0, _N_BINS - 1)
+    p, which = np.clip(rows.score, 0.0, 1.0), _bins(rows.score)
     n = np.bincount(which, minlength=_N_BINS)
     weight = np.maximum(np.bincount(which, rows.weights, minlength=_N_BINS), 1e-300)
     mean = np.bincount(which, rows.weights * p, minlength=_N_BINS) / weight
@@ -128,17 +120,12 @@ def calibration_error(rows: Checked) -> float:
     >>> round(calibration_error(Checked.of([0.95, 0.95, 0.15, 0.15], [True, False, False, False])), 3)
     0.3
     """
-    if not len(rows):
-        return float("nan")
-    p = np.clip(rows.score, 0.0, 1.0)
-    which = np.clip(np.ceil(p * _N_BINS).astype(np.intp) - 1, 0, _N_BINS - 1)
-    gap = np.bincount(which, rows.weights * (rows.is_correct - p), minlength=_N_BINS)
-    return float(np.abs(gap).sum() / rows.weights.sum())
+    return float(_calibration_errors(rows, rows.weights[None])[0]) if len(rows) else float("nan")
 
 
 def brier(rows: Checked) -> float:
     """Return the mean squared distance between score and outcome; NaN without rows."""
-    return float(np.average((rows.score - rows.is_correct) ** 2, weights=rows.weights)) if len(rows) else float("nan")
+    return float(_briers(rows, rows.weights[None])[0]) if len(rows) else float("nan")
 
 
 def risk_coverage(rows: Checked) -> tuple[Floats, Floats]:
@@ -198,18 +185,76 @@ def kept_estimate(rows: Checked, coverage: float) -> Estimate:
     return Estimate(value, low, high)
 
 
-def interval_of(statistic: Callable[[Checked], float], rows: Checked, *, seed: int = 0) -> Estimate:
-    """Return a statistic with its 95 % percentile bootstrap interval: answers are drawn with replacement, 400 times."""
-    value = statistic(rows)
+def auroc_estimate(rows: Checked) -> Estimate:
+    """Return `auroc` with a bootstrap interval, see `_bootstrap`."""
+    return _bootstrap(_areas, rows)
+
+
+def calibration_estimate(rows: Checked) -> Estimate:
+    """Return `calibration_error` with a bootstrap interval, see `_bootstrap`."""
+    return _bootstrap(_calibration_errors, rows)
+
+
+def brier_estimate(rows: Checked) -> Estimate:
+    """Return `brier` with a bootstrap interval, see `_bootstrap`."""
+    return _bootstrap(_briers, rows)
+
+
+def _bootstrap(statistic: Callable[[Checked, Floats], Floats], rows: Checked) -> Estimate:
+    """Return a statistic with its 95 % percentile interval over 400 draws of the answers with replacement.
+
+    The same answers give the same interval. Draws in which the statistic is undefined are left out.
+    """
+    if not len(rows):
+        return Estimate(None, reason="undefined because no answer was checked")
+    value = float(statistic(rows, rows.weights[None])[0])
     if np.isnan(value):
-        return Estimate(None, reason=_why_undefined(rows))
-    rng = np.random.default_rng(seed)
+        return Estimate(None, reason=f"undefined because all checked answers were {_outcome(rows)}")
+    rng = np.random.default_rng(0)
     share = np.full(len(rows), 1.0 / len(rows))
-    drawn = np.array([statistic(rows.times(rng.multinomial(len(rows), share))) for _ in range(_N_RESAMPLES)])
-    known = drawn[~np.isnan(drawn)]
+    step = max(1, _MAX_CELLS // len(rows))
+    sizes = [min(step, _N_RESAMPLES - start) for start in range(0, _N_RESAMPLES, step)]
+    drawn = np.concatenate([statistic(rows, rng.multinomial(len(rows), share, m) * rows.weights) for m in sizes])
     tail = 50.0 * (1.0 - _CONFIDENCE)
-    low, high = np.percentile(known, [tail, 100.0 - tail])
+    low, high = np.percentile(drawn[~np.isnan(drawn)], [tail, 100.0 - tail])
     return Estimate(value, float(low), float(high))
+
+
+def _outcome(rows: Checked) -> str:
+    return "right" if rows.is_correct.all() else "wrong"
+
+
+# The statistics under m weightings at once, w of shape (m, n); shape (m,).
+
+
+def _areas(rows: Checked, w: Floats) -> Floats:
+    if not len(rows):
+        return np.full(len(w), np.nan)
+    order = np.argsort(rows.score, kind="stable")
+    starts = np.flatnonzero(np.diff(rows.score[order], prepend=-np.inf) > 0)
+    is_right = rows.is_correct[order]
+    right = np.add.reduceat(w[:, order] * is_right, starts, axis=1)
+    wrong = np.add.reduceat(w[:, order] * ~is_right, starts, axis=1)
+    below = np.cumsum(wrong, axis=1) - 0.5 * wrong
+    pairs = right.sum(axis=1) * wrong.sum(axis=1)
+    won = (right * below).sum(axis=1)
+    area: Floats = np.divide(won, pairs, out=np.full(len(w), np.nan), where=pairs > 0)
+    return area
+
+
+def _calibration_errors(rows: Checked, w: Floats) -> Floats:
+    onehot = np.eye(_N_BINS)[_bins(rows.score)]
+    gaps = (w * (rows.is_correct - np.clip(rows.score, 0.0, 1.0))) @ onehot
+    return np.asarray(np.abs(gaps).sum(axis=1) / w.sum(axis=1), dtype=np.float64)
+
+
+def _briers(rows: Checked, w: Floats) -> Floats:
+    return np.asarray(w @ (rows.score - rows.is_correct) ** 2 / w.sum(axis=1), dtype=np.float64)
+
+
+def _bins(score: Floats) -> NDArray[np.intp]:
+    p = np.clip(score, 0.0, 1.0)
+    return np.clip(np.ceil(p * _N_BINS).astype(np.intp) - 1, 0, _N_BINS - 1)
 
 
 def _kept(rows: Checked, coverage: float) -> Floats:
@@ -219,9 +264,3 @@ def _kept(rows: Checked, coverage: float) -> Floats:
     before = np.cumsum(weight) - weight
     share = np.clip((coverage * weight.sum() - before) / weight, 0.0, 1.0)
     return np.asarray(share[position], dtype=np.float64)
-
-
-def _why_undefined(rows: Checked) -> str:
-    if not len(rows):
-        return "undefined because no answer was checked"
-    return f"undefined because every checked answer was {'right' if rows.is_correct.all() else 'wrong'}"
