@@ -30,7 +30,7 @@ from _results import Claim, table, write
 from llm_al import demo
 from llm_al.annotators.chat.prompts import load_prompt
 from llm_al.annotators.chat.requests import ask
-from llm_al.annotators.chat.settings import Endpoint, Sampling
+from llm_al.annotators.engine.settings import Endpoint, Sampling
 from llm_al.project import Project
 
 NAME = "crash_recovery"

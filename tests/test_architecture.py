@@ -13,7 +13,7 @@ import llm_al
 
 ROOT = Path(llm_al.__file__).parent
 
-GROUND = {"types", "errors", "protocols", "pool"}
+GROUND = {"types", "errors", "protocols", "pool", "money"}
 STEPS = {
     "annotators",
     "consensus",
@@ -99,6 +99,7 @@ def test_a_step_imports_nothing_but_itself_and_the_ground(step: str) -> None:
 def test_the_ground_stands_on_itself(room: str) -> None:
     allowed = {
         "errors": set(),
+        "money": set(),
         "types": {"errors"},
         "pool": {"errors", "types"},
         "protocols": {"types", "pool"},

@@ -1,15 +1,19 @@
 """LLM calls: the cache of answers, the money ledger and the resume point in one."""
 
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 
-from llm_al.errors import BudgetError, StoreError
+from llm_al.errors import StoreError
+from llm_al.money import Entry, Release, Reservation, Settlement, Verdict
+from llm_al.store._batches import batches
 from llm_al.store.database import Database
 from llm_al.store.dialects import insert_or_replace
-from llm_al.store.schema import ledger_totals, llm_calls
+from llm_al.store.schema import ledger_totals, llm_calls, llm_facts
 from llm_al.types import NANO_PER_USD, SpendingLine
 
 __all__ = ["SqlLedger"]
@@ -26,13 +30,34 @@ def _usd(nanousd: int) -> str:
     return f"${whole}." + f"{rest:09d}".rstrip("0").ljust(2, "0")
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One row of `llm_calls`, without its response."""
+
+    request_hash: str
+    model: str
+    prompt: str
+    round: int
+    state: str = _State.RELEASED
+    reserved_nanousd: int = 0
+    cost_nanousd: int = 0
+    lost_nanousd: int = 0
+    n_tokens_in: int = 0
+    n_tokens_out: int = 0
+    reason: str = ""
+
+
+_COLUMNS = tuple(llm_calls.c[name] for name in _Call.__slots__)
+
+
 class SqlLedger:
     """The `llm_calls` table; every method is one transaction, from any thread or process.
 
     A call is *reserved* at its highest possible price before it is sent, and then *settled* at its real
-    price together with its answer, or *released* when it cost nothing. A process that is killed in
-    between leaves a reservation open: it keeps counting against the cap, since the call may have been
-    paid, until the same request is reserved again and settled.
+    price together with its answer, or *released* when it cost nothing. A reservation that is left open,
+    by a killed process or a try whose answer never arrived, keeps counting, since it may have been paid:
+    when the same request is reserved again it is booked as *lost* at its maximum. Where the server turns
+    out to charge repeated requests once, the lost amount is given back.
     """
 
     def __init__(self, database: Database) -> None:
@@ -46,143 +71,163 @@ class SqlLedger:
         with self._database.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
 
-    def reserve(
-        self,
-        request_hash: str,
-        *,
-        model: str,
-        prompt: str,
-        round: int,
-        max_cost_nanousd: int,
-        cap_nanousd: int | None,
-    ) -> None:
-        """Set money aside for one call, so that settled and reserved together never pass the cap.
+    def post(self, entries: Sequence[Entry], *, cap_nanousd: int | None = None) -> list[Verdict]:
+        """Book entries in their order, in one transaction; see `money.Ledger`.
 
-        Reserving an open reservation again replaces it; it is not counted twice.
-
-        Parameters
-        ----------
-        max_cost_nanousd : int
-            Highest possible price of the call, at least 0.
-        cap_nanousd : int or None
-            Cap on all calls of the project; None is no cap.
-
-        Raises
-        ------
-        BudgetError
-            If the cap does not allow it; nothing is reserved.
-        StoreError
-            If the request is settled already; its answer is in `cached`.
-        """
-        with self._database.writing() as connection:
-            totals = self._totals(connection)
-            call = self._call(connection, request_hash)
-            if call is not None and call.state == _State.SETTLED.value:
-                raise StoreError(f"LLM call {request_hash} is paid already; read its answer with cached()")
-            held = _held(call)
-            if cap_nanousd is not None:
-                _check_cap(totals, held=held, price=max_cost_nanousd, cap=cap_nanousd, model=model)
-            row = {
-                "request_hash": request_hash,
-                "model": model,
-                "prompt": prompt,
-                "round": round,
-                "state": _State.RESERVED.value,
-                "reserved_nanousd": max_cost_nanousd,
-                "cost_nanousd": 0,
-                "n_tokens_in": 0,
-                "n_tokens_out": 0,
-                "reason": "",
-                "changed_s": time.time(),
-            }
-            connection.execute(insert_or_replace(connection, llm_calls), row)
-            self._move(connection, reserved=max_cost_nanousd - held)
-
-    def settle(
-        self, request_hash: str, *, response: str, n_tokens_in: int, n_tokens_out: int, cost_nanousd: int
-    ) -> None:
-        """Keep a paid answer and its real price; on disk when this returns.
-
-        A call that was released is settled all the same: its answer came late, but it came. If two
-        processes paid for one request, the first answer stays and both prices count.
+        An answer that comes after its release is settled all the same. If two processes paid for one
+        request, the first answer stays and both prices count.
 
         Raises
         ------
         StoreError
-            If the call was never reserved.
+            If a call is settled that was never reserved; then nothing is booked.
         """
+        if not entries:
+            return []
         with self._database.writing() as connection:
-            self._totals(connection)
-            call = self._call(connection, request_hash)
-            if call is None:
-                raise StoreError(f"LLM call {request_hash} was never reserved; reserve it before it is sent")
-            changes = {
-                "state": _State.SETTLED.value,
-                "reserved_nanousd": 0,
-                "cost_nanousd": call.cost_nanousd + cost_nanousd,
-                "n_tokens_in": call.n_tokens_in + n_tokens_in,
-                "n_tokens_out": call.n_tokens_out + n_tokens_out,
-                "response": response if call.response is None else call.response,
-                "reason": "",
-            }
-            self._change(connection, request_hash, changes)
-            self._move(connection, settled=cost_nanousd, reserved=-_held(call))
-
-    def release(self, request_hash: str, *, reason: str) -> None:
-        """Give the money of a call back that cost nothing; without an open reservation nothing happens."""
-        with self._database.writing() as connection:
-            self._totals(connection)
-            call = self._call(connection, request_hash)
-            if call is None or call.state != _State.RESERVED.value:
-                return
-            changes = {"state": _State.RELEASED.value, "reserved_nanousd": 0, "reason": reason}
-            self._change(connection, request_hash, changes)
-            self._move(connection, reserved=-_held(call))
+            page = _Page.read(connection, entries)
+            verdicts = [verdict for entry in entries if (verdict := page.book(entry, cap_nanousd)) is not None]
+            page.write(connection)
+        return verdicts
 
     def spent_nanousd(self) -> int:
-        """Return what has been settled, plus what is reserved and still open."""
+        """Return what has been settled or lost, plus what is reserved and still open."""
         with self._database.reading() as connection:
             query = select(ledger_totals.c.settled_nanousd + ledger_totals.c.reserved_nanousd)
             return int(connection.execute(query).scalar_one())
 
     def spending(self) -> list[SpendingLine]:
-        """Return settled calls by model, prompt and round, in that order."""
+        """Return money by model, prompt and round, in that order; the sum is `spent_nanousd`.
+
+        Calls and tokens are those that were answered; lost and open calls count with their highest price.
+        """
         keys = (llm_calls.c.model, llm_calls.c.prompt, llm_calls.c.round)
-        sums = [func.sum(llm_calls.c[name]) for name in ("n_tokens_in", "n_tokens_out", "cost_nanousd")]
-        query = select(*keys, func.count(), *sums).where(llm_calls.c.state == _State.SETTLED.value)
+        amount = llm_calls.c.cost_nanousd + llm_calls.c.lost_nanousd + llm_calls.c.reserved_nanousd
+        is_answered = case((llm_calls.c.state == _State.SETTLED.value, 1), else_=0)
+        counted = (is_answered, llm_calls.c.n_tokens_in, llm_calls.c.n_tokens_out, amount)
+        query = select(*keys, *map(func.sum, counted)).where(or_(is_answered == 1, amount > 0))
         with self._database.reading() as connection:
             rows = connection.execute(query.group_by(*keys).order_by(*keys)).all()
         # PostgreSQL sums big integers to decimals.
         return [SpendingLine(model, prompt, round_, *(int(n) for n in rest)) for model, prompt, round_, *rest in rows]
 
-    def _totals(self, connection: Connection) -> Row[Any]:
-        # The lock on this one row puts reservations in line on a server; SQLite has one writer anyway.
-        return connection.execute(select(ledger_totals).with_for_update()).one()
+    def recall(self, key: str) -> str | None:
+        """Return what was remembered under a key; None if nothing was."""
+        with self._database.reading() as connection:
+            return connection.execute(select(llm_facts.c.value).where(llm_facts.c.key == key)).scalar_one_or_none()
 
-    def _call(self, connection: Connection, request_hash: str) -> Row[Any] | None:
-        return connection.execute(select(llm_calls).where(llm_calls.c.request_hash == request_hash)).one_or_none()
+    def remember(self, key: str, value: str) -> None:
+        """Keep a value, in place of an older one."""
+        with self._database.writing() as connection:
+            connection.execute(insert_or_replace(connection, llm_facts), {"key": key, "value": value})
 
-    def _change(self, connection: Connection, request_hash: str, changes: dict[str, Any]) -> None:
-        statement = update(llm_calls).where(llm_calls.c.request_hash == request_hash)
-        connection.execute(statement.values(changed_s=time.time(), **changes))
 
-    def _move(self, connection: Connection, *, settled: int = 0, reserved: int = 0) -> None:
-        statement = update(ledger_totals).values(
-            settled_nanousd=ledger_totals.c.settled_nanousd + settled,
-            reserved_nanousd=ledger_totals.c.reserved_nanousd + reserved,
+class _Page:
+    """The rows and totals that some entries touch, inside one transaction."""
+
+    def __init__(self, calls: dict[str, _Call], responses: dict[str, str], settled: int, reserved: int) -> None:
+        self._calls = calls
+        self._stored = frozenset(calls)
+        self._responses = responses
+        self._settled = settled
+        self._reserved = reserved
+        self._before = (settled, reserved)
+        self._changed: dict[str, str | None] = {}
+        """Request hash -> response to write; None keeps what is there."""
+
+    @classmethod
+    def read(cls, connection: Connection, entries: Iterable[Entry]) -> "_Page":
+        # The lock on this one row puts writers in line on a server; SQLite has one writer anyway.
+        totals = connection.execute(select(ledger_totals).with_for_update()).one()
+        calls: dict[str, _Call] = {}
+        for batch in batches({entry.request_hash for entry in entries}):
+            query = select(*_COLUMNS).where(llm_calls.c.request_hash.in_(batch))
+            calls |= {row[0]: _Call(*row) for row in connection.execute(query)}
+        wanted = [entry.request_hash for entry in entries if isinstance(entry, Reservation)]
+        paid = [key for key in wanted if key in calls and calls[key].state == _State.SETTLED]
+        responses: dict[str, str] = {}
+        for batch in batches(paid):
+            query = select(llm_calls.c.request_hash, llm_calls.c.response).where(llm_calls.c.request_hash.in_(batch))
+            responses |= {row[0]: row[1] for row in connection.execute(query)}
+        return cls(calls, responses, totals.settled_nanousd, totals.reserved_nanousd)
+
+    def book(self, entry: Entry, cap_nanousd: int | None) -> Verdict | None:
+        if isinstance(entry, Reservation):
+            return self._reserve(entry, cap_nanousd)
+        self._settle(entry) if isinstance(entry, Settlement) else self._release(entry)
+        return None
+
+    def write(self, connection: Connection) -> None:
+        now = time.time()
+        rows = [_row(self._calls[key], response, now) for key, response in self._changed.items()]
+        if new := [row for row in rows if row["response"] is None or row["request_hash"] not in self._stored]:
+            connection.execute(insert_or_replace(connection, llm_calls, kept=("response",)), new)
+        if answered := [row for row in rows if row["response"] is not None]:
+            _write_answers(connection, answered)
+        if (self._settled, self._reserved) != self._before:
+            totals = {"settled_nanousd": self._settled, "reserved_nanousd": self._reserved}
+            connection.execute(update(ledger_totals).values(totals))
+
+    def _reserve(self, entry: Reservation, cap: int | None) -> Verdict:
+        key, price = entry.request_hash, entry.max_cost_nanousd
+        call = self._calls.get(key) or _Call(key, entry.model, entry.prompt, entry.round)
+        if call.state == _State.SETTLED:
+            return Verdict(self._responses[key])
+        if cap is not None and self._settled + self._reserved + price > cap:
+            return Verdict(refusal=self._refusal(entry, cap))
+        lost = call.lost_nanousd + call.reserved_nanousd
+        opened = replace(call, state=_State.RESERVED, reserved_nanousd=price, lost_nanousd=lost, reason="")
+        self._put(replace(opened, model=entry.model, prompt=entry.prompt, round=entry.round))
+        return Verdict()
+
+    def _settle(self, entry: Settlement) -> None:
+        call = self._calls.get(entry.request_hash)
+        if call is None:
+            raise StoreError(f"LLM call {entry.request_hash} was never reserved; reserve it before it is sent")
+        paid = replace(
+            call,
+            state=_State.SETTLED,
+            reserved_nanousd=0,
+            cost_nanousd=call.cost_nanousd + entry.cost_nanousd,
+            lost_nanousd=0 if entry.is_idempotent else call.lost_nanousd,
+            n_tokens_in=call.n_tokens_in + entry.n_tokens_in,
+            n_tokens_out=call.n_tokens_out + entry.n_tokens_out,
+            reason="",
         )
-        connection.execute(statement)
+        self._put(paid, self._responses.setdefault(entry.request_hash, entry.response))
+
+    def _release(self, entry: Release) -> None:
+        call = self._calls.get(entry.request_hash)
+        if call is not None and call.state == _State.RESERVED:
+            self._put(replace(call, state=_State.RELEASED, reserved_nanousd=0, reason=entry.reason))
+
+    def _put(self, call: _Call, response: str | None = None) -> None:
+        before = self._calls.get(call.request_hash)
+        self._settled += _booked(call) - (_booked(before) if before else 0)
+        self._reserved += call.reserved_nanousd - (before.reserved_nanousd if before else 0)
+        self._calls[call.request_hash] = call
+        self._changed[call.request_hash] = response if response is not None else self._changed.get(call.request_hash)
+
+    def _refusal(self, entry: Reservation, cap: int) -> str:
+        return (
+            f"the LLM cap of {_usd(cap)} does not allow one more call to {entry.model!r}, which may cost "
+            f"{_usd(entry.max_cost_nanousd)}: {_usd(self._settled)} is spent and {_usd(self._reserved)} is reserved; "
+            "raise budget.llm_usd, or go on without the LLM"
+        )
 
 
-def _held(call: Row[Any] | None) -> int:
-    return 0 if call is None else int(call.reserved_nanousd)
+def _booked(call: _Call) -> int:
+    return call.cost_nanousd + call.lost_nanousd
 
 
-def _check_cap(totals: Row[Any], *, held: int, price: int, cap: int, model: str) -> None:
-    settled, reserved = totals.settled_nanousd, totals.reserved_nanousd - held
-    if settled + reserved + price <= cap:
-        return
-    raise BudgetError(
-        f"the LLM cap of {_usd(cap)} does not allow one more call to {model!r}, which may cost {_usd(price)}: "
-        f"{_usd(settled)} is spent and {_usd(reserved)} is reserved; raise budget.llm_usd, or go on without the LLM"
-    )
+def _write_answers(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Update calls with their answers; the first answer of a call stays."""
+    values: dict[str, Any] = {name: bindparam(f"b_{name}") for name in rows[0] if name != "request_hash"}
+    values["response"] = func.coalesce(llm_calls.c.response, values["response"])
+    statement = update(llm_calls).where(llm_calls.c.request_hash == bindparam("b_request_hash")).values(values)
+    connection.execute(statement, [{f"b_{name}": value for name, value in row.items()} for row in rows])
+
+
+def _row(call: _Call, response: str | None, changed_s: float) -> dict[str, Any]:
+    values = {name: getattr(call, name) for name in _Call.__slots__}
+    return {**values, "state": str(call.state), "response": response, "changed_s": changed_s}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, func, insert, inspect, select
+from sqlalchemy.schema import CreateColumn
 
 from llm_al.errors import StoreError
 from llm_al.store import schema
@@ -38,10 +39,15 @@ def _make_logs_append_only(connection: Connection) -> None:
 
 
 def _add_column(connection: Connection, table: Table, name: str) -> None:
-    """Add a nullable column to an older database; today's tables have it already."""
+    """Add a column that is nullable or has a default to an older database; today's tables have it already."""
     if name not in {column["name"] for column in inspect(connection).get_columns(table.name)}:
-        kind = table.c[name].type.compile(connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
+        column = CreateColumn(table.c[name]).compile(dialect=connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column}")
+
+
+def _book_lost_calls(connection: Connection) -> None:
+    _add_column(connection, schema.llm_calls, "lost_nanousd")
+    schema.llm_facts.create(connection, checkfirst=True)
 
 
 def _keep_signals(connection: Connection) -> None:
@@ -52,6 +58,7 @@ MIGRATIONS = (
     Migration(1, "create tables", _create_tables),
     Migration(2, "make logs append-only", _make_logs_append_only),
     Migration(3, "keep an annotator's raw signals", _keep_signals),
+    Migration(4, "book lost LLM calls, remember servers", _book_lost_calls),
 )
 
 

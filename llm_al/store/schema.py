@@ -2,7 +2,8 @@
 
 Two small tables stand beside those of the drawing: `aliases` (ids merged into an example because their
 texts are equal) and `ledger_totals` (one row; the running sums that make a reservation cheap and, on a
-server, the row that reservations queue for). `round_notes` holds what the steps of a round remember.
+server, the row that reservations queue for). `round_notes` holds what the steps of a round remember,
+`llm_facts` what was learnt about LLM servers.
 
 Times are seconds since the epoch, money is whole nano-dollars, JSON is text written by this package.
 """
@@ -33,6 +34,7 @@ __all__ = [
     "examples",
     "ledger_totals",
     "llm_calls",
+    "llm_facts",
     "metadata",
     "round_notes",
     "rounds",
@@ -148,6 +150,7 @@ llm_calls = Table(
     Column("state", String, nullable=False),
     Column("reserved_nanousd", BigInteger, CheckConstraint("reserved_nanousd >= 0"), nullable=False),
     Column("cost_nanousd", BigInteger, CheckConstraint("cost_nanousd >= 0"), nullable=False),
+    Column("lost_nanousd", BigInteger, nullable=False, server_default="0"),
     Column("n_tokens_in", BigInteger, nullable=False),
     Column("n_tokens_out", BigInteger, nullable=False),
     Column("response", Text),
@@ -161,6 +164,13 @@ ledger_totals = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("settled_nanousd", BigInteger, nullable=False),
     Column("reserved_nanousd", BigInteger, nullable=False),
+)
+
+llm_facts = Table(
+    "llm_facts",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
 )
 
 rounds = Table(

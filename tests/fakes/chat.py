@@ -17,7 +17,8 @@ import respx
 
 NONE_OF_THESE = "none_of_these"
 _CHOICE = re.compile(r'^([A-Z0-9]+) = ("(?:[^"\\]|\\.)*")(?:: (.*))?$', re.MULTILINE)
-_FENCE = re.compile(r"<text ([0-9a-f]+)>\n(.*?)\n</text \1>", re.DOTALL)
+_FENCE = re.compile(r"<(text|example) ([0-9a-f]+)>\n(.*?)\n</\1 \2>(?:\n(?:Label|Group): ([A-Z0-9]+))?", re.DOTALL)
+_PROPOSED = re.compile(r'^Proposed label: [A-Z0-9]+ = ("(?:[^"\\]|\\.)*")$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,22 +32,47 @@ class Seen:
     descriptions: Mapping[str, str]
     n_questions: int
     """2 when it is asked again."""
+    demonstrations: tuple[tuple[str, str], ...] = ()
+    """Text and code."""
+    proposed: str | None = None
+    """Label that is to be verified."""
+    pair: tuple[str, ...] = ()
+    """Labels to pick from."""
+    keys: tuple[str, ...] = ("code",)
+    """What the answer has to hold, in this order."""
+
+
+def _keys(system: str) -> tuple[str, ...]:
+    if '{"answer": "yes"}' in system:
+        return ("answer",)
+    return tuple(
+        key
+        for key, form in (("rationale", '{"rationale": '), ("code", '"code": '), ("sureness", '"sureness": "WORDS"'))
+        if form in system
+    )
 
 
 def read_prompt(messages: Sequence[Mapping[str, str]]) -> Seen:
     """Take a prompt apart the way its instructions say."""
     choices = [match.groups() for match in _CHOICE.finditer(messages[0]["content"])]
     question = messages[1]["content"]
-    match = _FENCE.search(question)
-    if match is None:
-        raise ValueError("the prompt holds no fenced text")
+    fenced = list(_FENCE.finditer(question))
+    texts = [match for match in fenced if match[1] == "text"]
+    if len(texts) != 1:
+        raise ValueError(f"the prompt holds {len(texts)} fenced texts")
+    around = _FENCE.sub("", question)
     others = [message["content"] for position, message in enumerate(messages) if position != 1]
+    proposed = _PROPOSED.search(around)
     return Seen(
-        text=match[2],
-        outside="\n".join([*others, question[: match.start()], question[match.end() :]]),
+        text=texts[0][3],
+        outside="\n".join([*others, around]),
         codes={json.loads(name): code for code, name, _ in choices},
         descriptions={json.loads(name): description or "" for _, name, description in choices},
         n_questions=sum(message["role"] == "user" for message in messages),
+        demonstrations=tuple((match[3], match[4]) for match in fenced if match[1] == "example"),
+        proposed=json.loads(proposed[1]) if proposed else None,
+        pair=tuple(json.loads(match[2]) for match in _CHOICE.finditer(around)),
+        keys=_keys(messages[0]["content"]),
     )
 
 
@@ -57,8 +83,14 @@ def by_words(seen: Seen) -> str:
     def overlap(name: str) -> int:
         return len(words & set(re.findall(r"[a-z]+", f"{name} {seen.descriptions[name]}".casefold())))
 
-    real = [name for name in seen.codes if name != NONE_OF_THESE]
+    real = [name for name in seen.pair or seen.codes if name != NONE_OF_THESE]
     return max(sorted(real), key=overlap)
+
+
+def in_form(seen: Seen, code: str) -> str:
+    """Answer with one JSON object that holds what the prompt asks for."""
+    said = {"rationale": "It says so.", "code": code, "answer": code, "sureness": "likely"}
+    return json.dumps({key: said[key] for key in seen.keys})
 
 
 def by_text(labels: Mapping[str, str], default: str | None = None) -> Callable[[Seen], str]:
@@ -77,7 +109,7 @@ class FakeChat:
     answer: Callable[[Seen], str] = by_words
     confidence: float | None = 0.9
     refuses: frozenset[str] = frozenset()
-    content: Callable[[Seen, str], str] = lambda _seen, code: json.dumps({"code": code})
+    content: Callable[[Seen, str], str] = in_form
     counts_tokens: bool = True
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
@@ -91,32 +123,38 @@ class FakeChat:
         seen = read_prompt(body["messages"])
         answered = self.answer(seen)
         code = seen.codes.get(answered, answered)
+        if seen.proposed is not None and answered not in ("yes", "no"):
+            code = "yes" if answered == seen.proposed else "no"
         return 200, self._completion(body, seen, code)
 
     def _completion(self, body: dict[str, Any], seen: Seen, code: str) -> dict[str, Any]:
         content = self.content(seen, code)
-        choice: dict[str, Any] = {
-            "index": 0,
-            "finish_reason": "stop",
-            "message": {"role": "assistant", "content": content},
-        }
+        message: dict[str, Any] = {"role": "assistant", "content": content}
+        if "tools" in body:
+            function = {"name": body["tools"][0]["function"]["name"], "arguments": content}
+            call = {"id": "call-1", "type": "function", "function": function}
+            message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "message": message}
         if body.get("logprobs") and self.confidence is not None:
-            choice["logprobs"] = {"content": self._tokens(list(seen.codes.values()), code)}
+            codes = ["yes", "no"] if seen.proposed is not None else list(seen.codes.values())
+            choice["logprobs"] = {"content": self._tokens(content, codes, code)}
         completion = {"id": "1", "object": "chat.completion", "model": body["model"], "choices": [choice]}
         if self.counts_tokens:
             n_in = sum(len(message["content"]) for message in body["messages"]) // 4
             completion["usage"] = {"prompt_tokens": n_in, "completion_tokens": 6, "total_tokens": n_in + 6}
         return completion
 
-    def _tokens(self, codes: Sequence[str], code: str) -> list[dict[str, Any]]:
+    def _tokens(self, content: str, codes: Sequence[str], code: str) -> list[dict[str, Any]]:
         confidence = self.confidence or 0.0
         rest = (1.0 - confidence) / max(len(codes) - 1, 1)
         top = [
             {"token": other, "logprob": math.log(max(confidence if other == code else rest, 1e-12))} for other in codes
         ]
-        sure = [{"token": text, "logprob": 0.0, "top_logprobs": []} for text in ('{"', "code", '": "', '"}')]
         chosen = {"token": code, "logprob": math.log(max(confidence, 1e-12)), "top_logprobs": top}
-        return [*sure[:3], chosen, sure[3]]
+        before, spelt, behind = content.partition(f'"{code}"')
+        if not spelt:
+            return [chosen] if content == code else [_sure(content)]
+        return [*map(_sure, re.findall(r"\W+|\w+", f'{before}"')), chosen, _sure(f'"{behind}')]
 
     def transport(self) -> httpx2.MockTransport:
         """Serve `Chat(transport=...)` directly."""
@@ -132,6 +170,10 @@ class FakeChat:
     def _serve(self, request: httpx.Request) -> httpx.Response:
         status, payload = self.respond(json.loads(request.content))
         return httpx.Response(status, json=payload)
+
+
+def _sure(text: str) -> dict[str, Any]:
+    return {"token": text, "logprob": 0.0, "top_logprobs": []}
 
 
 def error(message: str, code: str | None = None) -> dict[str, Any]:

@@ -1,28 +1,39 @@
 """The chat annotator: several prompts a text, one annotation each."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import httpx2
 
-from llm_al.annotators.chat.client import Client, Session
-from llm_al.annotators.chat.estimates import N_TOKENS_OUT, Estimate, count_tokens, sample
-from llm_al.annotators.chat.ledger import Ledger
-from llm_al.annotators.chat.limits import Retrier
-from llm_al.annotators.chat.prices import price_of
-from llm_al.annotators.chat.prompts import Prompt, load_prompt
-from llm_al.annotators.chat.requests import ask
-from llm_al.annotators.chat.run import Job, Run, Terms, cap_too_low
-from llm_al.annotators.chat.settings import Endpoint, Limits, Pricing, Sampling, Waiting
-from llm_al.annotators.chat.workers import Stop, run_blocking, work_through
+from llm_al.annotators.chat.estimates import Estimate, estimate
+from llm_al.annotators.chat.prompts import load_prompt
+from llm_al.annotators.chat.questions import Classify
+from llm_al.annotators.chat.replies import Completion
+from llm_al.annotators.engine.answers import Answer
+from llm_al.annotators.engine.cashier import CapReachedError
+from llm_al.annotators.engine.engine import Ask, Engine, NotAnsweredError
+from llm_al.annotators.engine.requests import Request
+from llm_al.annotators.engine.session import Session
+from llm_al.annotators.engine.settings import Endpoint, Limits, Pricing, Sampling, Waiting
 from llm_al.errors import ConfigError
+from llm_al.money import Ledger
 from llm_al.protocols import Progress
-from llm_al.types import Annotation, AnnotatorKind, Example, LabelScheme
+from llm_al.types import Annotation, AnnotatorKind, Example, LabelScheme, Signal
 
 __all__ = ["Chat"]
 
-_CHECK_TRIES = 2
+_REPORTED_INVALID_MASS = 0.1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One example under one prompt; `index` gives the order of results."""
+
+    index: int
+    example: Example
+    question: Classify
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Chat:
     prompts : tuple of str
         Template names; see `prompts.prompt_names`.
     sampling, limits, pricing, waiting
-        See these classes. A try that timed out before a later one succeeded is not charged in the ledger.
+        See these classes.
     round : int
         Written into annotations and the ledger.
     prompt_folder : Path, optional
@@ -76,7 +87,7 @@ class Chat:
     def __post_init__(self) -> None:
         if not self.prompts or len(set(self.prompts)) < len(self.prompts):
             raise ConfigError(f"llm.prompts is {list(self.prompts)}; give at least one prompt, each once")
-        self._load_prompts()
+        self.questions()
         self.pricing.resolve(self.endpoint)
 
     @property
@@ -94,6 +105,25 @@ class Chat:
         """Why the last `annotate` left examples out; empty if it did not."""
         return self.session.stop_reason
 
+    @property
+    def engine(self) -> Engine:
+        """What asks the server; shares what has been learnt about it."""
+        return Engine(
+            self.endpoint,
+            self.ledger,
+            limits=self.limits,
+            pricing=self.pricing,
+            round=self.round,
+            waiting=self.waiting,
+            transport=self.transport,
+            session=self.session,
+        )
+
+    def questions(self) -> list[Classify]:
+        """Return the question of each prompt."""
+        prompts = [load_prompt(name, self.scheme, folder=self.prompt_folder) for name in self.prompts]
+        return [Classify(prompt, self.sampling, self.endpoint) for prompt in prompts]
+
     def check(self) -> None:
         """Fail now if no server answers or the key is refused; free of charge.
 
@@ -101,13 +131,7 @@ class Chat:
         ------
         ProviderUnreachableError, AuthenticationError, OverloadedError
         """
-
-        async def main() -> None:
-            limits = Limits(1, self.limits.timeout_s, min(self.limits.max_tries, _CHECK_TRIES), self.limits.max_wait_s)
-            async with self._client(limits, Stop()) as client:
-                await client.check()
-
-        run_blocking(main)
+        self.engine.check()
 
     def check_cap(self, example: Example) -> None:
         """Fail now if the cap is below the price of one call about `example`; sends nothing.
@@ -116,11 +140,7 @@ class Chat:
         ------
         BudgetError
         """
-        cap, price = self.pricing.cap_nanousd, self.pricing.resolve(self.endpoint)
-        request = ask(self.endpoint, self.sampling, self._load_prompts()[0], example.text)
-        max_cost = request.max_cost_nanousd(price, self.sampling)
-        if cap is not None and max_cost > cap and self.ledger.cached(request.hash) is None:
-            raise cap_too_low(cap, max_cost, self.endpoint.model)
+        self.engine.check_cap(self.questions()[0].request(example.text))
 
     def annotate(self, examples: Sequence[Example]) -> list[Annotation]:
         """Return one annotation an example and prompt, in that order.
@@ -136,77 +156,97 @@ class Chat:
             If the server is unreachable, refuses the key or the requests, or stays overloaded. Answers
             that were under way are in the ledger.
         """
-        self.session.stop_reason = ""
         if not examples:
+            self.session.stop_reason = ""
             return []
-        found = run_blocking(lambda: self._run(examples))
+        found = self._found(examples, n_total=len(examples) * len(self.prompts))
         return [annotation for _, annotation in sorted(found, key=lambda pair: pair[0])]
+
+    def stream(self, examples: Iterable[Example]) -> Iterator[Annotation]:
+        """Yield annotations as they come, in any order; memory does not grow with the number of examples.
+
+        Raises as `annotate` does.
+        """
+        for _, annotation in self._found(examples, n_total=0):
+            yield annotation
 
     def estimate(self, examples: Sequence[Example]) -> Estimate:
         """Return calls, tokens and money for these examples; sends nothing."""
-        low = middle = high = 0.0
-        n_asked = n_cached = 0
-        prompts, positions = self._load_prompts(), sample(len(examples))
-        for prompt in prompts:
-            for position in positions:
-                request = ask(self.endpoint, self.sampling, prompt, examples[position].text)
-                if self.ledger.cached(request.hash) is not None:
-                    n_cached += 1
-                    continue
-                n_asked += 1
-                counts = count_tokens(request)
-                low, middle, high = low + counts[0], middle + counts[1], high + counts[2]
-        scale = len(examples) / len(positions) if positions else 0.0
-        n_calls = round(n_asked * scale)
-        n_out = (5 * n_calls, N_TOKENS_OUT * n_calls, max(self.sampling.max_answer_tokens, 5) * n_calls)
-        price = self.pricing.price or price_of(self.endpoint.model, self.endpoint.base_url)
-        return Estimate(
-            n_calls=n_calls,
-            n_cached=len(examples) * len(prompts) - n_calls,
-            n_tokens_in=round(middle * scale),
-            n_tokens_out=n_out[1],
-            cost_low_nanousd=price.cost_nanousd(round(low * scale), n_out[0]) if price else None,
-            cost_high_nanousd=price.cost_nanousd(round(high * scale), n_out[2]) if price else None,
-        )
+        return estimate(self.questions(), examples, ledger=self.ledger, price=self.pricing.known(self.endpoint))
 
-    def _load_prompts(self) -> list[Prompt]:
-        return [load_prompt(name, self.scheme, folder=self.prompt_folder) for name in self.prompts]
+    def _found(self, examples: Iterable[Example], *, n_total: int) -> Iterator[tuple[int, Annotation]]:
+        for n_done, found in enumerate(self.engine.map(self._annotate, self._jobs(examples)), start=1):
+            if self.progress is not None:
+                self.progress("llm", n_done, n_total)
+            if found is not None:
+                yield found
 
-    def _client(self, limits: Limits, stop: Stop) -> Client:
-        retrier = Retrier(limits, self.waiting, stop)
-        return Client(self.endpoint, self.sampling, limits=limits, retrier=retrier, transport=self.transport)
+    def _jobs(self, examples: Iterable[Example]) -> Iterator[Job]:
+        questions, index = self.questions(), count()
+        for example in examples:
+            for question in questions:
+                yield Job(next(index), example, question)
 
-    async def _run(self, examples: Sequence[Example]) -> list[tuple[int, Annotation]]:
-        terms = Terms(
-            scheme=self.scheme,
-            endpoint=self.endpoint,
-            sampling=self.sampling,
-            price=self.pricing.resolve(self.endpoint),
-            cap_nanousd=self.pricing.cap_nanousd,
+    async def _annotate(self, ask: Ask, job: Job) -> tuple[int, Annotation] | None:
+        """Return the annotation of one job; None when the cap does not allow it."""
+        request = job.question.request(job.example.text)
+        try:
+            answers = [await ask(request)]
+        except CapReachedError:
+            return None
+        except NotAnsweredError as exc:
+            return job.index, replace(self._blank(job), request_hash=request.hash, reason=f"no answer: {exc}")
+        completion = job.question.read(answers[0])
+        if completion.reply.failure:
+            answers += await _second_answer(ask, job.question, answers[0], completion.reply.failure)
+            completion = job.question.read(answers[-1])
+        return job.index, self._annotation(job, answers, completion)
+
+    def _blank(self, job: Job) -> Annotation:
+        model, prompt = self.endpoint.model, job.question.prompt.name
+        return Annotation(
+            job.example.id,
+            None,
+            f"llm:{model}/{prompt}",
+            kind=AnnotatorKind.LLM,
+            model=model,
+            prompt=prompt,
             round=self.round,
         )
-        stop = Stop()
-        n_total, n_done = len(examples) * len(self.prompts), 0
-        async with self._client(self.limits, stop) as client:
-            run = Run(terms, ledger=self.ledger, client=client, session=self.session)
 
-            async def work(job: Job) -> tuple[int, Annotation] | None:
-                nonlocal n_done
-                answered = await run.annotate(job)
-                n_done += 1
-                if self.progress is not None:
-                    self.progress("llm", n_done, n_total)
-                return answered
+    def _annotation(self, job: Job, answers: Sequence[Answer], completion: Completion) -> Annotation:
+        durations = [answer.duration_s for answer in answers if answer.duration_s is not None]
+        names, reply = self.scheme.names, completion.reply
+        return replace(
+            self._blank(job),
+            label=reply.label,
+            confidence=completion.confidence,
+            proba=tuple(completion.proba[name] for name in names)
+            if completion.proba and reply.label in names
+            else None,
+            signals=dict(completion.signals),
+            request_hash=answers[-1].request.hash,
+            n_tokens_in=sum(answer.n_tokens[0] for answer in answers),
+            n_tokens_out=sum(answer.n_tokens[1] for answer in answers),
+            cost_nanousd=sum(answer.cost_nanousd for answer in answers),
+            duration_s=sum(durations) if durations else None,
+            reason=self._remark(job, completion),
+        )
 
-            n_workers = min(self.limits.concurrency, n_total)
-            found = await work_through(self._jobs(examples), work, n_workers=n_workers, stop=stop)
-        run.give_up_if_all_failed()
-        return [pair for pair in found if pair is not None]
+    def _remark(self, job: Job, completion: Completion) -> str:
+        remarks = [remark for remark in (completion.reply.failure, completion.rationale) if remark]
+        if len(job.example.text) > self.sampling.max_text_characters:
+            remarks.append(f"the text was cut to {self.sampling.max_text_characters} characters")
+        invalid_mass = completion.signals.get(Signal.INVALID_MASS, 0.0)
+        if invalid_mass > _REPORTED_INVALID_MASS:
+            remarks.append(f"{invalid_mass:.0%} of the probability lay outside the codes")
+        return "; ".join(remarks)
 
-    def _jobs(self, examples: Sequence[Example]) -> Iterator[Job]:
-        prompts = self._load_prompts()
-        index = 0
-        for example in examples:
-            for prompt in prompts:
-                yield Job(index, example, prompt)
-                index += 1
+
+async def _second_answer(ask: Ask, question: Classify, first: Answer, failure: str) -> list[Answer]:
+    """Ask once more after an off-list answer; empty when that brings no answer."""
+    again: Request = question.again(first.request, first, failure)
+    try:
+        return [await ask(again)]
+    except (CapReachedError, NotAnsweredError):
+        return []

@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llm_al.annotators.chat.requests import Request
+from llm_al.annotators.chat.questions import Classify
+from llm_al.annotators.engine.prices import Price
+from llm_al.annotators.engine.requests import Request
+from llm_al.money import Ledger
+from llm_al.types import Example
 
-__all__ = ["Estimate", "count_tokens", "sample"]
+__all__ = ["Estimate", "count_tokens", "estimate", "sample"]
 
 N_SAMPLED = 500
 """Examples rendered for an estimate; all of them when there are fewer."""
@@ -56,3 +60,30 @@ def sample(n: int) -> Sequence[int]:
     if n <= N_SAMPLED:
         return range(n)
     return [position * n // N_SAMPLED for position in range(N_SAMPLED)]
+
+
+def estimate(
+    questions: Sequence[Classify], examples: Sequence[Example], *, ledger: Ledger, price: Price | None
+) -> Estimate:
+    """Return calls, tokens and money of asking every question about every example."""
+    low = middle = high = 0.0
+    n_asked, max_out, positions = 0, 5, sample(len(examples))
+    for question in questions:
+        for position in positions:
+            request = question.request(examples[position].text)
+            if ledger.cached(request.hash) is not None:
+                continue
+            n_asked += 1
+            max_out = max(max_out, request.sampling.max_answer_tokens)
+            counts = count_tokens(request)
+            low, middle, high = low + counts[0], middle + counts[1], high + counts[2]
+    scale = len(examples) / len(positions) if positions else 0.0
+    n_calls = round(n_asked * scale)
+    return Estimate(
+        n_calls=n_calls,
+        n_cached=len(examples) * len(questions) - n_calls,
+        n_tokens_in=round(middle * scale),
+        n_tokens_out=N_TOKENS_OUT * n_calls,
+        cost_low_nanousd=price.cost_nanousd(round(low * scale), 5 * n_calls) if price else None,
+        cost_high_nanousd=price.cost_nanousd(round(high * scale), max_out * n_calls) if price else None,
+    )

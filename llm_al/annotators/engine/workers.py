@@ -5,10 +5,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-__all__ = ["Stop", "run_blocking", "work_through"]
+__all__ = ["Stop", "StoppedError", "run_blocking", "work_through"]
 
 J = TypeVar("J")
 T = TypeVar("T")
+
+
+class StoppedError(Exception):
+    """The run is ending; this call was not sent."""
 
 
 class Stop:
@@ -30,36 +34,37 @@ class Stop:
         await self._event.wait()
 
 
-async def work_through(jobs: Iterator[J], work: Callable[[J], Awaitable[T]], *, n_workers: int, stop: Stop) -> list[T]:
-    """Do every job; results come in order of completion.
+async def work_through(
+    jobs: Iterator[J],
+    work: Callable[[J], Awaitable[T]],
+    *,
+    emit: Callable[[T], Awaitable[None]],
+    n_workers: int,
+    stop: Stop,
+) -> None:
+    """Do every job and emit its result, in order of completion.
 
     Workers draw from one iterator, so a million jobs need no million tasks. After the first error, or
-    when the caller is cancelled, calls under way are finished and then the error is raised.
+    once a stop is requested, calls under way are finished; then the error is raised.
     """
-    results: list[T] = []
 
     async def draw() -> None:
         for job in jobs:
             if stop.is_requested:
                 return
-            try:
-                results.append(await work(job))
-            except Exception as exc:
-                stop.request(exc)
-                return
-            # A job that never waits (a cached answer) must not lock out Ctrl-C.
-            await asyncio.sleep(0)
+            await emit(await work(job))
 
-    tasks = [asyncio.create_task(draw()) for _ in range(n_workers)]
-    try:
-        await asyncio.wait(tasks)
-    except asyncio.CancelledError:
-        stop.request()
-        await asyncio.wait(tasks)
-        raise
+    async def worker() -> None:
+        try:
+            await draw()
+        except StoppedError:
+            return
+        except Exception as exc:
+            stop.request(exc)
+
+    await asyncio.gather(*(worker() for _ in range(n_workers)))
     if stop.error is not None:
         raise stop.error
-    return results
 
 
 def run_blocking(main: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -1,7 +1,7 @@
 import pytest
 
-from llm_al.annotators.chat.prices import Price, is_local, price_of
-from llm_al.annotators.chat.settings import Endpoint, Limits, Pricing
+from llm_al.annotators.engine.prices import Price, is_local, price_of
+from llm_al.annotators.engine.settings import Endpoint, Limits, Pricing
 from llm_al.errors import ConfigError
 
 OPENAI = "https://api.openai.com/v1"

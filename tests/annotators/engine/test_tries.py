@@ -4,9 +4,11 @@ from email.utils import formatdate
 
 import pytest
 
-from llm_al.annotators.chat.limits import Retrier, backoff_s, retry_after_s
-from llm_al.annotators.chat.settings import Limits
-from llm_al.annotators.chat.workers import Stop
+from llm_al.annotators.engine.failures import RateLimitError, retry_after_s
+from llm_al.annotators.engine.pacing import Rates
+from llm_al.annotators.engine.settings import Limits
+from llm_al.annotators.engine.tries import Tries, backoff_s
+from llm_al.annotators.engine.workers import Stop
 from llm_al.errors import OverloadedError, ProviderUnreachableError, RequestError
 
 
@@ -22,9 +24,25 @@ class Flaky:
         return "answer"
 
 
+async def _nothing(_error: Exception) -> None:
+    pass
+
+
+def _tries(fake_time, limits: Limits) -> Tries:
+    return Tries(limits, fake_time.waiting(), Stop(), Rates())
+
+
 def _call(send, fake_time, *, max_tries: int = 5, max_wait_s: float = 120.0) -> str:
     async def main() -> str:
-        return await Retrier(Limits(max_tries=max_tries, max_wait_s=max_wait_s), fake_time.waiting(), Stop()).call(send)
+        limits = Limits(max_tries=max_tries, max_wait_s=max_wait_s)
+        tries = _tries(fake_time, limits)
+
+        async def paced() -> str:
+            await tries.pacer.acquire(1)
+            tries.pacer.finish(1, {})
+            return await send()
+
+        return await tries.call(paced, _nothing)
 
     return asyncio.run(main())
 
@@ -45,15 +63,65 @@ def test_retry_after_is_waited_for_in_full(fake_time) -> None:
     assert fake_time.slept == [7.0]
 
 
+def test_a_limit_without_a_time_holds_everyone_back_for_the_back_off(fake_time) -> None:
+    async def main() -> float:
+        tries = _tries(fake_time, Limits())
+        await tries.call(Flaky(RateLimitError("429")), _nothing)
+        await tries.pacer.acquire(1)
+        return fake_time.now
+
+    assert asyncio.run(main()) == 0.5
+
+
 def test_one_retry_after_holds_back_all_workers(fake_time) -> None:
     async def main() -> list[float]:
-        retrier = Retrier(Limits(), fake_time.waiting(), Stop())
-        await retrier.call(Flaky(OverloadedError("429", retry_after_s=7.0)))
+        tries = _tries(fake_time, Limits())
+        await tries.call(Flaky(OverloadedError("429", retry_after_s=7.0)), _nothing)
         fake_time.now = 2.0
-        await retrier.call(Flaky())
+        await tries.pacer.acquire(1)
         return fake_time.slept
 
-    assert asyncio.run(main()) == [7.0, 5.0]
+    assert asyncio.run(main()) == [5.0]
+
+
+def test_what_went_wrong_is_told_before_each_further_try(fake_time) -> None:
+    told: list[str] = []
+
+    async def again(error: Exception) -> None:
+        told.append(str(error))
+
+    async def main() -> str:
+        return await _tries(fake_time, Limits()).call(Flaky(OverloadedError("one"), OverloadedError("two")), again)
+
+    assert asyncio.run(main()) == "answer"
+    assert told == ["one", "two"]
+
+
+def test_the_breaker_opens_after_ten_failures_and_lets_one_go_first(fake_time) -> None:
+    async def main() -> list[str]:
+        tries = _tries(fake_time, Limits(max_tries=1))
+        for _ in range(10):
+            with pytest.raises(OverloadedError):
+                await tries.call(Flaky(OverloadedError("503")), _nothing)
+        assert tries.breaker.is_open
+        order: list[str] = []
+        release = asyncio.Event()
+
+        async def send(name: str) -> str:
+            order.append(name)
+            await release.wait()
+            return name
+
+        calls = [asyncio.create_task(tries.call(lambda name=name: send(name), _nothing)) for name in "abc"]
+        await asyncio.sleep(0.01)
+        assert order == ["a"]
+        release.set()
+        await asyncio.gather(*calls)
+        assert not tries.breaker.is_open
+        return order
+
+    assert asyncio.run(main()) == ["a", "b", "c"]
+    assert fake_time.now >= 1.0
 
 
 def test_a_wait_beyond_the_limit_gives_up_at_once(fake_time) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from llm_al.annotators.chat.prices import Price, price_of
+from llm_al.annotators.engine.prices import Price, price_of
 from llm_al.errors import ConfigError
 
 __all__ = ["Endpoint", "Limits", "Pricing", "Sampling", "Waiting"]
@@ -81,11 +81,17 @@ class Limits:
     max_tries: int = 5
     max_wait_s: float = 120.0
     """Longest single wait; a server that asks for more gives up the request."""
+    requests_per_minute: float | None = None
+    """None learns it from the server's headers; without such headers there is no limit."""
+    tokens_per_minute: float | None = None
+    """Tokens in and out; None as above."""
+    hedge_after_s: float | None = None
+    """Send a call a second time when its answer takes longer; both may be charged. None never does."""
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "timeout_s", "max_tries", "max_wait_s"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"llm.{name} is {getattr(self, name)}; it must be above 0")
+        for name, value in vars(self).items():
+            if value is not None and not value > 0:
+                raise ConfigError(f"llm.{name} is {value}; it must be above 0")
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,10 @@ class Pricing:
     cap_nanousd: int | None = None
     """None is no cap."""
 
+    def known(self, endpoint: Endpoint) -> Price | None:
+        """Return the price a token; None when nobody knows it."""
+        return self.price or price_of(endpoint.model, endpoint.base_url)
+
     def resolve(self, endpoint: Endpoint) -> Price:
         """Return the price a token.
 
@@ -105,7 +115,7 @@ class Pricing:
         ConfigError
             If there is a cap and nobody knows the price.
         """
-        price = self.price or price_of(endpoint.model, endpoint.base_url)
+        price = self.known(endpoint)
         if price is None and self.cap_nanousd is not None:
             raise ConfigError(
                 f"the price of model {endpoint.model!r} at {endpoint.base_url} is not known, so the cap "
