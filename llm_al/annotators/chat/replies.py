@@ -84,7 +84,7 @@ def _shorten(value: object) -> str:
 
 def _lower(text: str) -> str:
     """Lower-case without turning a look-alike (the Kelvin sign) into an ASCII letter."""
-    return text.casefold()
+    return "".join(c if not c.isascii() and c.lower().isascii() else c.lower() for c in text)
 
 
 def parse_answer(content: object, names_by_code: Mapping[str, str], *, key: str = "code") -> Reply:
