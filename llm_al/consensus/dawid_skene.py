@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_al.consensus._correlation import error_correlation, independence
 from llm_al.consensus._votes import Votes, mask_overruled, measure_annotators, tabulate, to_consensus
 from llm_al.errors import ConfigError
 from llm_al.types import Annotation, AnnotatorQuality, Consensus
@@ -29,6 +30,13 @@ class OneCoin:
 
     The answer of a person stands: machines vote only where nobody answered or people disagree.
 
+    Different models are not independent either: a text that is hard for one is hard for the other, and Dawid and
+    Skene's product of odds is far too sure of what both say. Here a machine's log odds are divided by the sum of its
+    error correlations with the machines that answered the same example, so that n models of correlation rho count as
+    ``n / (1 + (n - 1) rho)``. The correlations are measured where people answered and shrunk to a prior. People answer
+    doubtful texts more often, on which models disagree; that makes the measured correlation too small, the prior
+    is there against it.
+
     Parameters
     ----------
     labels : tuple of str
@@ -37,6 +45,9 @@ class OneCoin:
         Mean of the prior for people, and how many answers it is worth. The default makes them nearly gold.
     machine_accuracy, machine_strength : float
         The same for models and rules.
+    correlation, correlation_strength : float
+        Mean of the prior for the correlation of two machines' errors, in [0, 1], and how many answers of people it is
+        worth. Pairs of language models on banking77 and tweeteval were measured at 0.4 to 0.7.
     max_steps : int
         Most EM steps.
     tolerance : float
@@ -45,7 +56,7 @@ class OneCoin:
     Raises
     ------
     ConfigError
-        If an accuracy is outside (0, 1) or a strength is not positive.
+        If an accuracy is outside (0, 1), the correlation outside [0, 1] or a strength is not positive.
 
     References
     ----------
@@ -58,6 +69,8 @@ class OneCoin:
     human_strength: float = 200.0
     machine_accuracy: float = 0.75
     machine_strength: float = 8.0
+    correlation: float = 0.5
+    correlation_strength: float = 20.0
     max_steps: int = 100
     tolerance: float = 1e-6
 
@@ -65,7 +78,9 @@ class OneCoin:
         for name in ("human_accuracy", "machine_accuracy"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed is between 0 and 1; correct it")
-        for name in ("human_strength", "machine_strength"):
+        if not 0.0 <= self.correlation <= 1.0:
+            raise ConfigError(f"correlation is {self.correlation}; allowed is 0 to 1; correct it")
+        for name in ("human_strength", "machine_strength", "correlation_strength"):
             if getattr(self, name) <= 0.0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed is more than 0; correct it")
 
@@ -87,7 +102,8 @@ class OneCoin:
     def _fit(self, votes: Votes) -> tuple[Floats, Floats]:
         mean = np.where(votes.is_human, self.human_accuracy, self.machine_accuracy)
         strength = np.where(votes.is_human, self.human_strength, self.machine_strength)
-        weight, shared = mask_overruled(votes), _is_shared(votes)
+        together = error_correlation(votes, prior=self.correlation, strength=self.correlation_strength)
+        weight, shared = mask_overruled(votes) * independence(votes, together), _is_shared(votes)
         n_answers = np.bincount(votes.voter, votes.share * shared, minlength=len(mean))
         accuracy, posterior = mean, _expect(votes, weight, mean)
         for _ in range(self.max_steps):

@@ -38,7 +38,7 @@ class Fake:
     def check(self):
         self.log.append("check")
 
-    def check_cap(self, example):  # noqa: ARG002
+    def check_cap(self, example):
         if self.purse.left < (self.price or 0):
             raise BudgetError(f"{self.model} is above the cap")
 

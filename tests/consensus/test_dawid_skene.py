@@ -30,7 +30,7 @@ def test_one_model_alone_keeps_the_prior_accuracy_and_does_not_confirm_itself():
 
 
 def test_two_voters_multiply_by_hand():
-    consensus, _ = aggregate(llm("e", "a", "x"), llm("e", "b", "y"), max_steps=0)
+    consensus, _ = aggregate(llm("e", "a", "x"), llm("e", "b", "y"), max_steps=0, correlation=0.0)
     # Odds a : b : c = 9 : 9 : 1 with accuracy .75 and four outcomes.
     np.testing.assert_allclose(consensus[0].posterior, [9 / 19, 9 / 19, 1 / 19])
 
@@ -40,7 +40,7 @@ def test_one_em_step_by_hand():
     t = 81 / 84
     a = (6 + t) / 9
     g = (a / ((1 - a) / 3)) ** 2
-    consensus, quality = aggregate(llm("e", "a", "x"), llm("e", "a", "y"), max_steps=1)
+    consensus, quality = aggregate(llm("e", "a", "x"), llm("e", "a", "y"), max_steps=1, correlation=0.0)
     np.testing.assert_allclose(consensus[0].posterior[0], g / (g + 2))
     assert quality[0].accuracy == pytest.approx(a)
 
@@ -95,8 +95,10 @@ def test_reliable_voters_beat_a_majority_of_weak_ones():
         consensus, _ = aggregator.aggregate(annotations)
         return np.mean([c.label == truth[int(c.example_id)] for c in consensus])
 
-    assert score(OneCoin(LABELS)) > score(Majority(LABELS)) + 0.05
-    _, quality = OneCoin(LABELS).aggregate(annotations)
+    independent = OneCoin(LABELS, correlation=0.0)
+    assert score(independent) > score(Majority(LABELS)) + 0.05
+    assert score(OneCoin(LABELS)) > score(Majority(LABELS))
+    _, quality = independent.aggregate(annotations)
     for q in quality:
         assert q.accuracy == pytest.approx(accuracy[q.name.split("/")[0]], abs=0.12)
         assert (q.low, q.high, q.n_reference) == (None, None, 0)
@@ -139,5 +141,7 @@ def test_wrong_settings_and_labels_are_refused():
         OneCoin(LABELS, human_accuracy=1.0)
     with pytest.raises(ConfigError, match=r"machine_strength is 0"):
         OneCoin(LABELS, machine_strength=0)
+    with pytest.raises(ConfigError, match=r"correlation is 1\.5; allowed is 0 to 1"):
+        OneCoin(LABELS, correlation=1.5)
     with pytest.raises(LabelError, match="unknown label 'dog'"):
         aggregate(llm("e", "dog"))
