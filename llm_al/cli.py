@@ -146,9 +146,17 @@ def label(
 def status(
     folder: Folder = HERE,
     why: Annotated[str | None, typer.Option(help="Explain one example, by its id.")] = None,
+    llm: Annotated[bool, typer.Option("--llm", help="How right the LLM is, and how honest its confidence.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far a project is, or why one example got its label."""
+    """Show how far a project is, why one example got its label, or how far the LLM can be believed."""
+    if llm and why is not None:
+        raise DataError("--why and --llm answer different questions; give one of them")
+    if llm:
+        with opened(folder) as project:
+            quality = project.llm.quality()
+        console.print_json(quality.to_dict()) if as_json else console.out.print(quality.text(), markup=False)
+        return
     with opened(folder) as project:
         lines, state = (project.why(why), None) if why is not None else ([], project.status())
     if state is None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from llm_al import registry
 from llm_al.assembly import Assembly
 from llm_al.formats.llm_runs import write_llm_runs
+from llm_al.llm_quality import llm_quality
+from llm_al.llm_status import LLMStatus
 from llm_al.loop import Loop
 from llm_al.recording import recorded_rows
 
@@ -27,6 +29,10 @@ class LLMTools:
 
     assembly: Assembly
     loop: Callable[[], Loop]
+
+    def quality(self) -> LLMStatus:
+        """Return how right each LLM annotator is and how honest its confidence, by people's random audits."""
+        return LLMStatus(llm_quality(self.loop().situation))
 
     def record(self, path: str | Path) -> int:
         """Write every LLM answer of the project to a file that `llm.replay` reads; return the number of examples.

@@ -9,6 +9,7 @@ import numpy as np
 
 from llm_al.config import ProjectConfig
 from llm_al.label_rows import LabelRows
+from llm_al.llm_quality import llm_quality
 from llm_al.loop import Loop
 from llm_al.reports.model_card import ModelCardData, render
 from llm_al.store.files import write_atomically
@@ -42,6 +43,7 @@ def read_report(
         max_human_labels=config.budget.human_labels,
         facts=tuple(facts),
         recipe=_recipe(loop),
+        llm_quality=llm_quality(loop.situation),
     )
 
 

@@ -4,9 +4,21 @@ import math
 import re
 import unicodedata
 
-from llm_al.types import NANO_PER_USD, Metrics
+from llm_al.types import NANO_PER_USD, Estimate, Metrics
 
-__all__ = ["NOT_MEASURED", "accuracy", "clean", "count", "interval", "number", "percent", "seconds", "shorten", "usd"]
+__all__ = [
+    "NOT_MEASURED",
+    "accuracy",
+    "clean",
+    "count",
+    "estimate",
+    "interval",
+    "number",
+    "percent",
+    "seconds",
+    "shorten",
+    "usd",
+]
 
 NOT_MEASURED = "-"
 """Stands where a number is absent or not a number."""
@@ -104,6 +116,23 @@ def interval(value: float | None, low: float | None, high: float | None) -> str:
     if low is None or high is None or NOT_MEASURED in (percent(value), percent(low), percent(high)):
         return percent(value)
     return f"{percent(value)} ({percent(low)[:-1]}-{percent(high)})"
+
+
+def estimate(value: Estimate, *, is_share: bool = False) -> str:
+    """Write an estimate with its interval, or the reason why there is none.
+
+    Examples
+    --------
+    >>> estimate(Estimate(0.0312, 0.02, 0.055)), estimate(Estimate(None, reason="no audit yet"))
+    ('0.031 (0.020-0.055)', 'no audit yet')
+    """
+    if value.value is None:
+        return value.reason or NOT_MEASURED
+    if is_share:
+        return interval(value.value, value.low, value.high)
+    if value.low is None or value.high is None:
+        return number(value.value)
+    return f"{number(value.value)} ({number(value.low)}-{number(value.high)})"
 
 
 def accuracy(metrics: Metrics | None) -> str:
