@@ -13,7 +13,12 @@ MAX_SEARCHED_CHARACTERS = 100_000
 _FENCED = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n[ \t]*```\Z", re.DOTALL)
 _SIGN = re.compile(r'[{}"]|\\.', re.DOTALL)
 _BLANK = " \t\r\n"
-_END_OF_THOUGHT = "</think>"
+
+
+def _after_thoughts(content: str) -> str:
+    """Return what follows a first block of thoughts; some templates have written its opening mark for the model."""
+    head, mark, tail = content.partition("</think>")
+    return tail if mark and "<think>" not in head.removeprefix("<think>") else content
 
 
 def _spans(content: str) -> list[str] | None:
@@ -69,7 +74,7 @@ def find_object(content: str, key: str, codes: Collection[str]) -> Mapping[str, 
 
     In this order: the whole answer is one JSON object, possibly in one Markdown fence; it is prose with
     objects, all of which are JSON and agree on `key`; it has no braces, and one code, written exactly,
-    fills a line of it. Where a model thinks aloud, only what follows its thoughts is read.
+    fills a line of it. Where a model thinks aloud first, only what follows its thoughts is read.
 
     Parameters
     ----------
@@ -95,7 +100,7 @@ def find_object(content: str, key: str, codes: Collection[str]) -> Mapping[str, 
         return whole
     if len(content) > MAX_SEARCHED_CHARACTERS:
         return f"is not a JSON object, and too long to search ({len(content)} characters)"
-    content = content.rpartition(_END_OF_THOUGHT)[2].strip(_BLANK)
+    content = _after_thoughts(content).strip(_BLANK)
     spans = _spans(content)
     if spans is None:
         return "is not a JSON object: its braces do not pair up"

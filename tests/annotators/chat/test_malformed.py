@@ -75,18 +75,18 @@ def _objects(content: str) -> list[object]:
 
 
 def may_be_read_as(content: str) -> set[str | None]:
-    """Return the labels that a reader may take from a reply without guessing."""
-    for text in (content, content.rpartition("</think>")[2]):
-        if "{" not in text and "}" not in text:
-            found: set[str | None] = {
-                CODES[line.strip(_BLANK)] for line in text.split("\n") if line.strip(_BLANK) in CODES
-            }
-        else:
-            pairs = [dict(pairs) for pairs in _objects(text) if len(dict(pairs)) == len(pairs)]
-            found = {_named(each.get("code")) for each in pairs}
-        if len(found) == 1:
-            return found
-    return set()
+    """Return what a reply names outside of thoughts at its beginning; a reader may take it when it is one thing."""
+    try:
+        whole = json.loads(content)
+    except (ValueError, RecursionError):
+        whole = None
+    head, mark, tail = content.partition("</think>")
+    if not isinstance(whole, dict) and mark and head.strip(_BLANK).rfind("<think>") <= 0:
+        content = tail
+    if "{" not in content and "}" not in content:
+        return {CODES[line.strip(_BLANK)] for line in content.split("\n") if line.strip(_BLANK) in CODES}
+    pairs = [dict(pairs) for pairs in _objects(content) if len(dict(pairs)) == len(pairs)]
+    return {_named(each.get("code")) for each in pairs}
 
 
 # Replies.
@@ -205,6 +205,7 @@ def test_bodies_of_random_bytes_are_failures(body: bytes) -> None:
 def test_the_oracle_itself_reads_plain_answers_and_refuses_mixed_ones() -> None:
     assert may_be_read_as('{"code": "B"}') == {"Straße"}
     assert may_be_read_as("so\nB\n") == {"Straße"}
-    assert may_be_read_as('{"code": "A"} {"code": "B"}') == set()
+    assert may_be_read_as('{"code": "A"} {"code": "B"}') == {"spam", "Straße"}
+    assert may_be_read_as("<think>A</think>B") == {"Straße"}
     assert may_be_read_as('{"code": "STRASSE"}') == {None}
     assert all(a != b for a, b in pairwise(sorted(CODES.values())))
