@@ -169,13 +169,19 @@ def _listed(system: str) -> dict[str, str]:
 
 
 def _choose(messages: Sequence[Mapping[str, Any]], properties: Mapping[str, Any]) -> str:
-    listed = _listed(_system(messages))
-    enums = [schema["enum"] for schema in properties.values() if schema.get("enum")]
-    # A question that is not about the list (yes or no) has an enum of its own.
+    enums = tuple(tuple(schema["enum"]) for schema in properties.values() if schema.get("enum"))
+    names = _codes_in(_system(messages), enums)
+    return names[label_of(_text(messages), names)]
+
+
+@functools.lru_cache(maxsize=256)
+def _codes_in(system: str, enums: tuple[tuple[str, ...], ...]) -> dict[str, str]:
+    """Return label name -> code for what may be answered; a question with an enum of its own has codes alone."""
+    listed = _listed(system)
     names = {name: code for name, code in listed.items() if not enums or any(code in enum for enum in enums)}
     if any(name != _NONE for name in names):
-        return names[label_of(_text(messages), names)]
-    return label_of(_text(messages), enums[0]) if enums else "A"
+        return dict(sorted(names.items()))
+    return {code: code for code in sorted(enums[0] if enums else ("A",))}
 
 
 def _text(messages: Sequence[Mapping[str, Any]]) -> str:

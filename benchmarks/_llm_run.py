@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,7 +33,6 @@ _WORDS = (
     "please the my order again still not arrived wrong since monday could you send money back thanks number account "
     "never shoes blue small box open help me today waiting answer second time card charged twice cannot log in"
 )
-_CHUNK = 4096
 
 
 def texts(n: int, *, n_words: int = 18) -> Iterator[Example]:
@@ -47,9 +45,7 @@ def texts(n: int, *, n_words: int = 18) -> Iterator[Example]:
 
 def answers(chat: Chat, examples: Iterable[Example]) -> Iterator[Annotation]:
     """Yield annotations as they come."""
-    rows = iter(examples)
-    while chunk := list(islice(rows, _CHUNK)):
-        yield from chat.annotate(chunk)
+    return chat.stream(examples)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +210,10 @@ class Model:
         settings, headers = self._settings, dict(call.headers)
         has_key = settings.is_idempotent and bool(call.key)
         known = self._generated.get(call.key) if has_key else None
-        is_off = call.fault == "off_enum"
-        given = known or answer(call.asked, is_off_enum=is_off, is_longest=settings.is_longest)
+        if known is not None and call.fault == "off_enum":
+            # What was generated stays as it is.
+            call = replace(call, fault="")
+        given = known or answer(call.asked, is_off_enum=call.fault == "off_enum", is_longest=settings.is_longest)
         if has_key:
             self._generated[call.key] = given
             headers["idempotent-replayed"] = "false" if known is None else "true"
