@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from llm_al.reports._canvas import COLOURS, SERIES, draw, legend, name_ticks, plain
+from llm_al.reports._reliability import paint_reliability
 from llm_al.reports.amounts import count, interval, number, percent, shorten, usd
 from llm_al.types import NANO_PER_USD, AnnotatorKind, AnnotatorQuality, Metrics, ReportData, RoundRecord, Source
 
@@ -279,30 +280,11 @@ def reliability_diagram(data: ReportData) -> str:
     if metrics is None or not bins:
         return ""
     alt = f"Reliability diagram, {len(bins)} bins of confidence; expected calibration error {number(metrics.ece)}."
-    return draw(partial(_paint_reliability, metrics), size=(_WIDTH, 300), name="reliability", alt=alt)
-
-
-def _paint_reliability(metrics: Metrics, axes: Axes) -> None:
-    bins = [bar for bar in metrics.reliability if bar.n]
-    largest = max(bar.n for bar in bins)
-    axes.plot([0, 1], [0, 1], color=COLOURS["muted"], linewidth=1, linestyle=(0, (4, 3)))
-    for bar in bins:
-        width = bar.high - bar.low
-        axes.bar(bar.low, bar.accuracy, 0.94 * width, align="edge", color=COLOURS["human"], alpha=0.22, linewidth=0)
-    axes.scatter(
-        [bar.confidence for bar in bins],
-        [bar.accuracy for bar in bins],
-        s=[14 + 110 * bar.n / largest for bar in bins],
-        color=COLOURS["human"],
-        edgecolors=COLOURS["surface"],
-        linewidths=1,
-        zorder=3,
+    paint = partial(
+        paint_reliability,
+        bins=metrics.reliability,
+        title=f"ECE {number(metrics.ece)}",
+        role="human",
+        subject="the student",
     )
-    axes.text(0.03, 0.94, f"ECE {number(metrics.ece)}", fontsize=12, weight="bold")
-    axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, 1.04)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol="%"))
-    axes.grid(axis="y")
-    axes.set_xlabel("confidence of the student")
-    axes.set_ylabel("came true")
+    return draw(paint, size=(_WIDTH, 300), name="reliability", alt=alt)

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llm_al.errors import StorageFullError, StoreError
-from llm_al.reports import _sections, amounts, figures
+from llm_al.reports import _sections, amounts, confidence, figures
 from llm_al.reports.tables import round_rows
 from llm_al.types import ClassMetrics, Metrics, ReportData
 
@@ -47,6 +47,8 @@ def render(data: ReportData) -> str:
         why_no_certificate=_sections.why_no_certificate(data),
         spending_by_prompt=_sections.spending_by_prompt(data.spending),
         step_times=_sections.step_times(data.rounds),
+        diagrams=[(row, _inlined(svg)) for row, svg in confidence.reliability_diagrams(data)],
+        confidence_rows=confidence.confidence_rows(data.llm_quality) if data.llm_quality else [],
         has_llm=any(record.n_llm_answers for record in data.rounds),
         version=_installed_version(),
     )
@@ -100,7 +102,9 @@ def _environment() -> Environment:
         finalize=_printable,
     )
     environment.filters.update(
+        capitalised=_capitalised,
         count=amounts.count,
+        estimate=amounts.estimate,
         interval=amounts.interval,
         number=amounts.number,
         percent=amounts.percent,
@@ -118,7 +122,6 @@ def _printable(value: Any) -> Any:
 
 
 def _figures(data: ReportData) -> dict[str, Markup]:
-    # Markup is safe here: the SVG is serialised from a tree, so every text and attribute in it is escaped.
     drawn = {
         "learning_curve": figures.learning_curve(data),
         "sources_by_round": figures.sources_by_round(data),
@@ -127,8 +130,18 @@ def _figures(data: ReportData) -> dict[str, Markup]:
         "confusion": figures.confusion_matrix(data),
         "annotators": figures.annotator_reliability(data),
         "reliability": figures.reliability_diagram(data),
+        "risk_coverage": confidence.risk_coverage_curve(data),
     }
-    return {name: Markup(svg.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)) for name, svg in drawn.items()}
+    return {name: _inlined(svg) for name, svg in drawn.items()}
+
+
+def _inlined(svg: str) -> Markup:
+    # Markup is safe here: the SVG is serialised from a tree, so every text and attribute in it is escaped.
+    return Markup(svg.replace(' xmlns="http://www.w3.org/2000/svg"', "", 1))
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _weakest_first(metrics: Metrics | None) -> Sequence[ClassMetrics]:

@@ -10,12 +10,16 @@ from llm_al.types import (
     AnnotatorQuality,
     Certificate,
     ClassMetrics,
+    ConfidenceQuality,
+    Estimate,
     HardExample,
     Label,
+    LLMQuality,
     Metrics,
     ReliabilityBin,
     ReportData,
     RoundRecord,
+    SignalQuality,
     Source,
     SpendingLine,
 )
@@ -194,3 +198,42 @@ def small_run(run):
 @pytest.fixture
 def empty_run():
     return nothing_yet()
+
+
+def confidence_of(name, *, n=180, sharpness=1.0, why=""):
+    """An annotator whose audits are right as often as `sharpness` of its confidence says."""
+    if why:
+        unknown = Estimate(None, reason=why)
+        accuracy = Estimate(0.8, 0.73, 0.86)
+        signals = (SignalQuality("token_probability", 0, unknown, unknown),)
+        return ConfidenceQuality(name, 500, 210, n, accuracy, *(unknown,) * 5, signals=signals)
+    sizes = (2, 3, 4, 6, 9, 12, 18, 26, 40, 60)
+    bins = tuple(
+        ReliabilityBin(i / 10, (i + 1) / 10, size, i / 10 + 0.05, min(1.0, 0.7 + sharpness * (i / 10 - 0.65)))
+        for i, size in enumerate(sizes)
+    )
+    curve = tuple((share / 20, 0.98 - 0.16 * sharpness * (share / 20) ** 2) for share in range(1, 21))
+    return ConfidenceQuality(
+        name, 500, 210, n,
+        accuracy=Estimate(0.82, 0.755, 0.872), ece=Estimate(0.041, 0.024, 0.093), auroc=Estimate(0.812, 0.745, 0.87),
+        brier=Estimate(0.12, 0.1, 0.15), kept_50=Estimate(0.96, 0.9, 0.99), kept_80=Estimate(0.9, 0.84, 0.95),
+        reliability=bins, curve=curve,
+        signals=(
+            SignalQuality("confidence", n, Estimate(0.7, 0.6, 0.78), Estimate(0.2, 0.15, 0.26)),
+            SignalQuality("invalid_mass", n, Estimate(0.55, 0.5, 0.6), Estimate(None, reason="no probability")),
+            SignalQuality("p_true", 0, Estimate(None, reason="unknown: not asked"), Estimate(None, reason="unknown")),
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def confident_run(run):
+    """The run with what audits say about its LLM annotators."""
+    annotators = (
+        confidence_of("gpt-4o-mini/classify.v1", sharpness=0.4),
+        confidence_of("gpt-4o-mini/classify_reversed.v1", sharpness=0.5),
+        confidence_of("llama-3.3-70b/classify_terse.v1", why="unknown: no logprobs from this server"),
+    )
+    note = "estimates come from 180 random audits; 30 more answers of people are left out"
+    quality = LLMQuality(annotators, confidence_of("calibrated probability"), 180, 30, note)
+    return replace(run, llm_quality=quality)
