@@ -18,8 +18,10 @@ from llm_al.types import (
     AnnotatorQuality,
     Consensus,
     Decision,
+    Demonstration,
     Embeddings,
     Example,
+    LabelledBank,
     Positions,
     Proba,
     RoundRecord,
@@ -89,6 +91,32 @@ class Annotator(Protocol):
 
     def annotate(self, examples: Sequence[Example]) -> list[Annotation]:
         """Return any number of annotations (several prompts give several) for some of the examples."""
+        ...
+
+
+class Demonstrations(Protocol):
+    """A way to choose solved examples for a model's prompt."""
+
+    def choose(
+        self, bank: LabelledBank, queries: Sequence[Example], embeddings: Embeddings, *, k: int
+    ) -> list[tuple[Demonstration, ...]]:
+        """Return at most k demonstrations for each query, in the order in which they are to be shown.
+
+        `embeddings` has shape (q, d), unit-length rows. A text is never its own demonstration, nor is a
+        near-duplicate of it.
+        """
+        ...
+
+
+class Demonstrator(Protocol):
+    """Shows an LLM annotator what people have labelled so far."""
+
+    def learn(self, bank: LabelledBank, embed: Callable[[Sequence[Example]], Embeddings]) -> None:
+        """Take the place of what was known; `embed` gives unit-length rows of texts that are asked about."""
+        ...
+
+    def show(self, queries: Sequence[Example]) -> list[tuple[Demonstration, ...]]:
+        """Return the demonstrations of each query; empty ones as long as nothing was learnt."""
         ...
 
 

@@ -45,6 +45,12 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "majority": "llm_al.consensus.majority:Majority",
         "one_coin": "llm_al.consensus.dawid_skene:OneCoin",
     },
+    "demonstrations": {
+        "diverse": "llm_al.annotators.demonstrations:Diverse",
+        "fixed": "llm_al.annotators.demonstrations:Fixed",
+        "mmr": "llm_al.annotators.demonstrations:Mmr",
+        "nearest": "llm_al.annotators.demonstrations:Nearest",
+    },
     "pseudo_labeler": {
         "hast": "llm_al.pseudo_labels.hast:Hast",
         "none": "llm_al.pseudo_labels.none:NoPseudo",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_al.errors import LabelError
+from llm_al.errors import LabelError, ShapeError
 
 Proba = NDArray[np.float64]
 """Class probabilities, shape ``(n, c)``; rows sum to 1."""
@@ -303,6 +303,42 @@ class TrainingSet:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+
+@dataclass(frozen=True)
+class LabelledBank:
+    """Texts that people have labelled, from which demonstrations are chosen.
+
+    Parameters
+    ----------
+    ids : sequence of str, length b
+    texts : sequence of str, length b
+    labels : sequence of str, length b
+        Labels of the scheme, or `NONE_OF_THESE` where it is open.
+    embeddings : ndarray of shape (b, d)
+        Unit-length rows.
+    groups : ndarray of shape (b,), int64
+        Near-duplicate groups, as in `Example.group`; -1 where unknown.
+
+    Raises
+    ------
+    ShapeError
+        If these differ in length.
+    """
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    labels: Sequence[str]
+    embeddings: Embeddings
+    groups: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in ("ids", "texts", "labels", "embeddings", "groups")}
+        if len(set(lengths.values())) > 1:
+            raise ShapeError(f"a bank of labelled texts has {lengths}; give one of each for every text")
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 @dataclass(frozen=True)
