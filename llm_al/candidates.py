@@ -1,7 +1,7 @@
 """LLM labels that could be accepted, as they were written down at review, over all rounds."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from llm_al.types import Certificate, Decision, Outcome, Stage
 
 __all__ = ["CandidateTable", "evidence_from_json", "evidence_to_json", "read_candidates"]
 
+_KEPT = frozenset(field.name for field in fields(Evidence))
+
 
 def evidence_to_json(cases: Sequence[Evidence]) -> list[dict[str, Any]]:
     """Return plain values for the store."""
@@ -22,8 +24,9 @@ def evidence_to_json(cases: Sequence[Evidence]) -> list[dict[str, Any]]:
 
 
 def evidence_from_json(rows: Iterable[Mapping[str, Any]]) -> list[Evidence]:
-    """Read what `evidence_to_json` wrote."""
-    return [Evidence(**{**row, "failures": tuple(row["failures"])}) for row in rows]
+    """Read what `evidence_to_json` wrote, now or in another version: what a row lacks is unknown."""
+    kept: list[dict[str, Any]] = [{name: value for name, value in row.items() if name in _KEPT} for row in rows]
+    return [Evidence(**{**row, "failures": tuple(row["failures"])}) for row in kept]
 
 
 @dataclass(frozen=True)

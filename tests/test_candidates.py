@@ -101,3 +101,24 @@ def test_candidates_are_what_review_let_pass_in_their_own_round() -> None:
     assert found.scores == (0.8, 0.8)
     assert found.probabilities == (0.25, 0.25)
     assert len(found) == 2
+
+
+def test_evidence_of_an_older_version_still_loads_with_what_it_lacks_unknown() -> None:
+    row = {
+        "example_id": "e0", "label": "cat", "agreement": 0.8, "n_answers": 3, "n_valid": 3, "n_none_of_these": 0,
+        "confidence": None, "student_label": "cat", "student_best": 0.9, "student_proba": 0.9,
+        "neighbour_share": 0.5, "n_chars": 12, "failures": ["x"],
+    }  # fmt: skip
+    (found,) = evidence_from_json([json.loads(json.dumps(row))])
+    assert (found.votes, found.signals, found.model_agreement, found.proba_margin) == ({}, {}, None, None)
+    assert found.failures == ("x",)
+
+
+def test_evidence_of_a_newer_version_is_read_without_what_is_not_known_here() -> None:
+    (row,) = evidence_to_json([case(0)])
+    assert evidence_from_json([{**row, "phase_of_the_moon": 0.5}]) == [case(0)]
+
+
+def test_votes_and_signals_survive_the_store() -> None:
+    rich = Evidence("e0", "cat", 1.0, 3, 3, votes={"a": "cat"}, confidences={"a": 0.5}, signals={"p_true": 0.25})
+    assert evidence_from_json(json.loads(json.dumps(evidence_to_json([rich])))) == [rich]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -108,3 +110,64 @@ def test_fewer_labelled_rows_than_neighbours_all_vote_and_none_give_none():
     shares = neighbour_shares(queries, labelled, label_index=np.array([1]), n_classes=2)
     assert shares.tolist() == [[0.0, 1.0], [0.0, 1.0]]
     assert neighbour_shares(queries, labelled[:0], label_index=np.zeros(0, dtype=np.int64), n_classes=2) is None
+
+
+def test_votes_and_confidences_are_kept_by_annotator():
+    case = gather(answer("refund", "p1", confidence=0.8), answer("billing", "p2"), answer(None, "p3"))
+    assert case.votes == {"m/p1": "refund", "m/p2": "billing"}
+    assert case.confidences == {"m/p1": 0.8}
+
+
+def test_agreement_is_told_apart_over_prompts_and_over_models():
+    case = gather(
+        answer("refund", "p1", model="a"),
+        answer("refund", "p2", model="a"),
+        answer("billing", "p3", model="a"),
+        answer("refund", "p1", model="b"),
+    )
+    assert case.model_shares == pytest.approx({"a": 2 / 3, "b": 1.0})
+    # Only model a had several prompts: (2 + 1/3) / 4. Over models: (5/3 + 1/3) / 3.
+    assert case.prompt_agreement == pytest.approx((2 + 1 / 3) / 4)
+    assert case.model_agreement == pytest.approx(2 / 3)
+
+
+def test_one_prompt_of_one_model_leaves_both_agreements_unknown():
+    case = gather(answer("refund"))
+    assert (case.prompt_agreement, case.model_agreement) == (None, None)
+
+
+def test_signals_are_means_over_the_winning_answers_and_a_missing_one_is_absent():
+    first = replace(answer("refund", "p1"), signals={"verbalised": 0.5, "p_true": 0.8})
+    second = replace(answer("refund", "p2"), signals={"verbalised": 1.0})
+    other = replace(answer("billing", "p3"), signals={"verbalised": 0.0, "invalid_mass": 0.1})
+    assert gather(first, second, other).signals == {"verbalised": 0.75, "p_true": 0.8}
+
+
+def test_margin_and_entropy_are_of_the_mean_probabilities():
+    case = gather(
+        replace(answer("refund", "p1"), proba=(0.1, 0.9, 0.0)), replace(answer("refund", "p2"), proba=(0.3, 0.7, 0.0))
+    )
+    assert case.proba_margin == pytest.approx(0.8 - 0.2)
+    assert case.proba_entropy == pytest.approx(-(0.8 * np.log(0.8) + 0.2 * np.log(0.2)) / np.log(3))
+    assert gather(answer("refund")).proba_margin is None
+
+
+def test_rivals_are_the_likeliest_other_labels():
+    case = gather(answer("refund"), proba=[0.7, 0.2, 0.1], neighbours=[0.3, 0.5, 0.2])
+    assert (case.student_rival, case.neighbour_rival) == (0.7, 0.3)
+
+
+def test_another_label_than_the_winner_can_be_judged():
+    votes = [answer("refund", "p1"), answer("refund", "p2"), answer("billing", "p3")]
+    (case,) = gather_evidence([Example("a", "x")], votes, Context(LABELS), labels=["billing"])
+    assert (case.label, case.agreement) == ("billing", pytest.approx((1 + 1 / 3) / 4))
+    (case,) = gather_evidence([Example("a", "x")], votes, Context(LABELS), labels=["other"])
+    assert case.agreement == pytest.approx((1 / 3) / 4)
+    (case,) = gather_evidence([Example("a", "x")], votes, Context(LABELS), labels=[None])
+    assert (case.label, case.agreement, case.n_valid) == (None, 0.0, 3)
+
+
+def test_neighbours_outside_of_the_scheme_speak_for_no_label():
+    labelled = np.eye(3, dtype=np.float32)
+    shares = neighbour_shares(labelled[:1], labelled, label_index=np.array([0, -1, -1]), n_classes=2, n_neighbours=3)
+    np.testing.assert_allclose(shares, [[1 / 3, 0.0]])
