@@ -1,12 +1,12 @@
 """Commands about the LLM: arguments into calls on `project.llm`, results into text. No decisions."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from llm_al import console
-from llm_al.cli_shell import HERE, Folder, clean, opened
+from llm_al.cli_shell import HERE, ME, AsJson, Folder, clean, opened
 
 __all__ = ["add_commands"]
 
@@ -14,6 +14,7 @@ __all__ = ["add_commands"]
 def add_commands(app: typer.Typer) -> None:
     """Put the commands of this module beside the others."""
     app.command()(record)
+    app.command()(choose)
 
 
 @clean
@@ -25,3 +26,26 @@ def record(
     with opened(folder) as project:
         n_rows = project.llm.record(to)
     console.out.print(f"{n_rows} texts with LLM answers written to {to}", markup=False)
+
+
+@clean
+def choose(
+    folder: Folder = HERE,
+    labels: Annotated[int, typer.Option(help="Ask about so many texts at most.", min=1)] = 50,
+    confidence: Annotated[float, typer.Option(help="Stop at this probability of being the best.", max=1.0)] = 0.9,
+    runs: Annotated[Path | None, typer.Option(help="Recorded answers in place of the project's own.")] = None,
+    annotator: Annotated[str, typer.Option(help="Your name, kept with each answer.")] = ME,
+    as_json: AsJson = False,
+) -> None:
+    """Find the model or prompt that labels best, with few answers of people."""
+    step: Any = None
+    with opened(folder) as project:
+        given = {"max_labels": labels, "confidence": confidence, "runs": runs, "annotator": f"human:{annotator}"}
+        for step in project.llm.choose(**given):
+            if not as_json:
+                line = ", ".join(f"{run} {p:.2f}" for run, p in list(step.p_best.items())[:5])
+                console.out.print(f"{step.n_labels} labels; probability of being the best: {line}", markup=False)
+    if as_json:
+        console.print_json({"n_labels": step.n_labels, "p_best": dict(step.p_best), "advice": step.advice})
+    else:
+        console.out.print(f"best so far: {step.best}; to use it alone, in project.yaml: {step.advice}", markup=False)

@@ -1,16 +1,21 @@
 """What a project can do with its LLM beside labelling: look at its quality, record it, compare, propose."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llm_al import registry
+from llm_al.annotators.terminal import Terminal
 from llm_al.assembly import Assembly
 from llm_al.formats.llm_runs import write_llm_runs
+from llm_al.llm_assembly import replay_file
+from llm_al.llm_choice import ChoiceStep, choose, read_answers_of_runs
 from llm_al.llm_quality import llm_quality
 from llm_al.llm_status import LLMStatus
 from llm_al.loop import Loop
-from llm_al.recording import recorded_rows
+from llm_al.protocols import Annotator
+from llm_al.recording import human_labels, recorded_rows
+from llm_al.types import Annotation, Split
 
 __all__ = ["LLMTools"]
 
@@ -46,7 +51,73 @@ class LLMTools:
         consensus = registry.make("consensus", "one_coin", labels=labels)
         return write_llm_runs(recorded_rows(store, labels, consensus), Path(path))
 
+    def choose(
+        self,
+        *,
+        max_labels: int = 50,
+        confidence: float = 0.9,
+        runs: str | Path | None = None,
+        annotator: str = "human:me",
+    ) -> Iterator[ChoiceStep]:
+        """Find the run (model and prompt) that labels best; ask about the texts that tell the runs apart.
+
+        Answers are stored as ordinary labels of people, and labels that people gave before are used first. A
+        simulated person of the settings answers at once, otherwise a person is asked in the terminal.
+
+        Parameters
+        ----------
+        max_labels : int
+            New answers at most.
+        confidence : float
+            Probability of being the best at which to stop, in (0, 1].
+        runs : path, optional
+            Recorded answers about texts of the pool, in place of the answers in the store.
+        annotator : str
+            Who answers in the terminal.
+
+        Yields
+        ------
+        ChoiceStep
+            Before the first question, and after each answer.
+
+        Raises
+        ------
+        DataError
+            If there are fewer than two runs, or they have no text in common.
+        """
+        labels, store = self.assembly.scheme.names, self.assembly.store
+        annotations = store.annotations()
+        known = human_labels(annotations, registry.make("consensus", "one_coin", labels=labels))
+        candidates = read_answers_of_runs(annotations if runs is None else self._recorded(Path(runs)), labels)
+        ask = _Ask(self.assembly, annotator)
+        yield from choose(candidates, known, ask, max_labels=max_labels, confidence=confidence)
+
+    def _recorded(self, path: Path) -> Iterable[Annotation]:
+        settings = self.assembly.config.llm
+        options = settings.options if settings.annotator == "replay" else {}
+        replay = replay_file(path, self.assembly.scheme, **options)
+        for examples in self.assembly.store.iter_examples(Split.POOL):
+            yield from replay.annotate(examples)
+
     def keep_record(self) -> None:
         """Write the file that the setting `llm.record` names, if it names one."""
         if self.assembly.config.llm.record is not None:
             self.record(self.assembly.folder / self.assembly.config.llm.record)
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """Asks one person about one example and stores the answer."""
+
+    assembly: Assembly
+    annotator: str
+
+    def __call__(self, example_id: str) -> str | None:
+        """Return the label; None when the person leaves."""
+        store, is_waiting = self.assembly.store, self.assembly.config.human.annotator in ("queue", "terminal")
+        person: Annotator = Terminal(self.assembly.scheme, name=self.annotator) if is_waiting else self.assembly.human()
+        state = store.current_round()
+        for answer in person.annotate(store.examples_by_id([example_id])):
+            store.answer(replace(answer, round=state.number if state else 0))
+            return answer.label
+        return None
