@@ -5,6 +5,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = ["CodeMass", "code_mass"]
 
@@ -82,15 +83,33 @@ def _place(written: str, key: str, codes: Sequence[str]) -> int | None:
     return bare.end() if bare else None
 
 
-def _spell(prefix: str, rest: str, codes: Mapping[str, str]) -> tuple[str, list[str]]:
+@dataclass(frozen=True)
+class _Codes:
+    """Codes by what is spelt of them, in capitals."""
+
+    whole: Mapping[str, tuple[str, ...]]
+    begun: Mapping[str, tuple[str, ...]]
+
+
+@lru_cache(maxsize=64)
+def _index(codes: tuple[str, ...]) -> _Codes:
+    begun: dict[str, tuple[str, ...]] = {}
+    for code in codes:
+        high = code.upper()
+        for end in range(1, len(high) + 1):
+            begun[high[:end]] = (*begun.get(high[:end], ()), code)
+    return _Codes({code.upper(): (code,) for code in codes}, begun)
+
+
+def _spell(prefix: str, rest: str, codes: _Codes) -> tuple[str, tuple[str, ...]]:
     """Return what is spelt so far after this token, and the codes that it can still become."""
     if not prefix:
         rest = rest.lstrip(_LEAD_CHARACTERS)
     word = rest[: len(rest) - len(rest.lstrip(_CODE_CHARACTERS))]
     spelt, behind = (prefix + word).upper(), rest[len(word) :]
     if not spelt or behind[:1].isalnum():
-        return spelt, []
-    return spelt, [code for high, code in codes.items() if (high == spelt if behind else high.startswith(spelt))]
+        return spelt, ()
+    return spelt, (codes.whole if behind else codes.begun).get(spelt, ())
 
 
 def code_mass(content: object, codes: Sequence[str], *, key: str = "code") -> CodeMass | None:
@@ -118,8 +137,8 @@ def code_mass(content: object, codes: Sequence[str], *, key: str = "code") -> Co
     place = None if tokens is None else _place("".join(token.text for token in tokens), key, codes)
     if tokens is None or place is None:
         return None
-    known, by_code = {code.upper(): code for code in codes}, dict.fromkeys(codes, 0.0)
-    prefix, path, has_alternatives, possible = "", 1.0, False, list(codes)
+    known, by_code = _index(tuple(codes)), dict.fromkeys(codes, 0.0)
+    prefix, path, has_alternatives, possible = "", 1.0, False, tuple(codes)
     for token, head in _from_place(tokens, place):
         has_alternatives = has_alternatives or len(token.alternatives) > 1
         prefix_here, (prefix, possible) = prefix, _spell(prefix, token.text.removeprefix(head), known)

@@ -1,12 +1,15 @@
 """What a server sent back, taken out of its envelope. Never raises."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from llm_al.annotators.engine.requests import Request
 
-__all__ = ["Answer", "Envelope", "is_json_object", "open_envelope", "strict_json"]
+__all__ = ["Answer", "Envelope", "is_json_object", "mark_price", "open_envelope", "strict_json"]
+
+_FACTOR_KEY = "llm_al_price_factor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class Envelope:
     logprobs: object = None
     n_tokens_in: int | None = None
     n_tokens_out: int | None = None
+    n_tokens_cached: int = 0
+    """Of those in, found in the provider's prompt cache."""
+    price_factor: float = 1.0
+    """Written into stored answers of batches by `mark_price`; means nothing in a fresh one."""
     problem: str = ""
 
 
@@ -53,9 +60,10 @@ class Answer:
 
 
 def _no_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) < len(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
         raise ValueError("a key is given twice")
-    return dict(pairs)
+    return found
 
 
 def strict_json(content: str | bytes) -> Any:
@@ -97,6 +105,15 @@ def _count(value: object) -> int | None:
     return int(value) if is_count and isinstance(value, int) else None
 
 
+def _factor(value: object) -> float:
+    return value if isinstance(value, float) and 0.0 < value < 1.0 else 1.0
+
+
+def mark_price(body: Mapping[str, Any], factor: float) -> str:
+    """Return a response as it is stored, with what it cost beside the list price."""
+    return json.dumps({**body, _FACTOR_KEY: factor} if factor < 1.0 else body)
+
+
 def _content(message: object) -> str:
     calls = _get(message, "tool_calls")
     if isinstance(calls, list) and len(calls) == 1:
@@ -121,5 +138,7 @@ def open_envelope(body: str | bytes) -> Envelope:
         logprobs=_get(data, "choices", 0, "logprobs", "content"),
         n_tokens_in=_count(_get(data, "usage", "prompt_tokens")),
         n_tokens_out=_count(_get(data, "usage", "completion_tokens")),
+        n_tokens_cached=_count(_get(data, "usage", "prompt_tokens_details", "cached_tokens")) or 0,
+        price_factor=_factor(_get(data, _FACTOR_KEY)),
         problem="" if isinstance(message, dict) else "the response holds no message",
     )

@@ -8,7 +8,7 @@ from llm_al.annotators.engine.requests import Request
 from llm_al.annotators.engine.session import Session
 from llm_al.annotators.engine.settings import Endpoint, Pricing
 from llm_al.errors import BudgetError
-from llm_al.money import Ledger, Release, Reservation, Settlement
+from llm_al.money import Ledger, Release, Settlement
 
 __all__ = ["CapReachedError", "Cashier", "cap_too_low"]
 
@@ -59,7 +59,7 @@ class Cashier:
         """
         if self._session.stop_reason:
             return self._cached(request)
-        entry = Reservation(request.hash, self._model, request.prompt, self._round, max_cost_nanousd)
+        entry = request.reservation(self._model, self._round, max_cost_nanousd)
         while True:
             n_open = self._n_open
             verdict = await self._journal.book(entry)
@@ -88,7 +88,8 @@ class Cashier:
     async def settle(self, answer: Answer, body: str, *, is_idempotent: bool) -> None:
         """Keep a paid answer; it is on disk when this returns."""
         n_in, n_out = answer.n_tokens
-        entry = Settlement(answer.request.hash, body, n_in, n_out, answer.cost_nanousd, is_idempotent)
+        money = (n_in, n_out, answer.cost_nanousd)
+        entry = Settlement(answer.request.hash, body, *money, is_idempotent, answer.duration_s)
         await self._journal.book(entry)
         await self.forget()
 

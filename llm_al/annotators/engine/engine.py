@@ -143,14 +143,21 @@ class Engine:
 
     def read(self, request: Request, body: str, duration_s: float | None = None) -> Answer:
         """Return a stored or delivered response as an answer with its price."""
-        return self.price_answer(request, open_envelope(body), duration_s)
+        envelope = open_envelope(body)
+        return self.price_answer(request, envelope, duration_s, factor=envelope.price_factor)
 
-    def price_answer(self, request: Request, envelope: Envelope, duration_s: float | None) -> Answer:
-        """Return an answer with its price; a server that does not count is charged at the most."""
+    def price_answer(
+        self, request: Request, envelope: Envelope, duration_s: float | None, *, factor: float = 1.0
+    ) -> Answer:
+        """Return an answer with its price; a server that does not count is charged at the most.
+
+        `factor` is what it cost beside the list price.
+        """
         if envelope.n_tokens_in is None or envelope.n_tokens_out is None:
-            cost = request.max_cost_nanousd(self.price)
+            cost = request.max_cost_nanousd(self.price, factor)
         else:
-            cost = self.price.cost_nanousd(envelope.n_tokens_in, envelope.n_tokens_out)
+            counts = (envelope.n_tokens_in, envelope.n_tokens_out)
+            cost = self.price.cost_nanousd(*counts, n_cached=envelope.n_tokens_cached, factor=factor)
         return Answer(request, envelope, cost, duration_s)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from llm_al.errors import StoreError
-from llm_al.money import Entry, Release, Reservation, Settlement, Verdict
+from llm_al.money import Entry, PastCall, Release, Reservation, Settlement, Verdict
 
 __all__ = ["Call", "MemoryLedger"]
 
@@ -23,6 +23,9 @@ class Call:
     response: str | None = None
     n_tokens_in: int = 0
     n_tokens_out: int = 0
+    n_bytes: int = 0
+    n_messages: int = 0
+    duration_s: float | None = None
 
     @property
     def total_nanousd(self) -> int:
@@ -69,6 +72,16 @@ class MemoryLedger:
                     self._release(entry)
         return verdicts
 
+    def history(self, model: str, prompt: str, *, limit: int = 1_000) -> list[PastCall]:
+        """Return answered calls, newest first; see `Ledger`."""
+        with self._lock:
+            found = [call for call in self._calls.values() if (call.model, call.prompt) == (model, prompt)]
+        return [
+            PastCall(call.n_bytes, call.n_messages, call.n_tokens_in, call.n_tokens_out, call.duration_s)
+            for call in reversed(found)
+            if call.response is not None and call.n_bytes
+        ][:limit]
+
     def recall(self, key: str) -> str | None:
         """Return a remembered fact; see `Ledger`."""
         return self._facts.get(key)
@@ -87,7 +100,8 @@ class MemoryLedger:
                 f"spent or reserved, and it may cost {entry.max_cost_nanousd}; raise budget.llm_usd"
             )
         lost = call.lost_nanousd + call.reserved_nanousd
-        self._put(entry.request_hash, replace(call, lost_nanousd=lost, reserved_nanousd=entry.max_cost_nanousd))
+        opened = replace(call, n_bytes=entry.n_bytes, n_messages=entry.n_messages)
+        self._put(entry.request_hash, replace(opened, lost_nanousd=lost, reserved_nanousd=entry.max_cost_nanousd))
         return Verdict()
 
     def _settle(self, entry: Settlement) -> None:
@@ -102,6 +116,7 @@ class MemoryLedger:
             response=entry.response if call.response is None else call.response,
             n_tokens_in=call.n_tokens_in + entry.n_tokens_in,
             n_tokens_out=call.n_tokens_out + entry.n_tokens_out,
+            duration_s=entry.duration_s,
         )
         self._put(entry.request_hash, settled)
 

@@ -14,6 +14,7 @@ _SHARE = 0.985
 """Of the permitted rate; the rest covers clocks that differ."""
 _BURST_S = 0.2
 """Seconds of the rate that may go at once before the server has told what it has left."""
+_NOTHING = 1e-6
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3_600.0, 86_400.0
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -100,7 +101,8 @@ class Bucket:
         self._refill(now_s)
         # A call above the whole allowance goes when the bucket is full.
         missing = min(n, self._capacity) - self.level
-        return max(missing, 0.0) / self.rate if math.isfinite(self.rate) else 0.0
+        # Rounding may leave less than a clock can measure.
+        return missing / self.rate if math.isfinite(self.rate) and missing > _NOTHING else 0.0
 
     def take(self, n: float) -> None:
         """Use `n` units; the level may go below zero."""

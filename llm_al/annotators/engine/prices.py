@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from llm_al.errors import ConfigError
 
-__all__ = ["PRICES_AS_OF", "PRICES_USD_PER_MILLION", "Price", "is_local", "price_of"]
+__all__ = ["BATCH_PRICE_FACTOR", "PRICES_AS_OF", "PRICES_USD_PER_MILLION", "Price", "is_local", "price_of"]
 
 PRICES_AS_OF = "2025-09-01"
+BATCH_PRICE_FACTOR = 0.5
+"""What a batch costs beside the same calls at once, as of the same day, at the providers of this list."""
 PRICES_USD_PER_MILLION: dict[str, tuple[float, float]] = {
     "claude-3-5-haiku": (0.80, 4.00),
     "claude-sonnet-4": (3.00, 15.00),
@@ -39,30 +41,55 @@ _NANO_PER_MILLIONTH = 1000.0
 
 @dataclass(frozen=True)
 class Price:
-    """Nano-dollars a token."""
+    """Nano-dollars a token.
+
+    Parameters
+    ----------
+    input, output : float
+    cached_input : float, optional
+        For tokens that the provider found in its prompt cache; not above `input`. None charges them in full.
+    """
 
     input: float
     output: float
+    cached_input: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("input", self.input), ("output", self.output)):
+        for name, value in (("input", self.input), ("output", self.output), ("cached input", self.cached_input or 0.0)):
             if not (math.isfinite(value) and value >= 0.0):
                 raise ConfigError(f"{name} price is {value}; a price is at least 0 nano-dollars a token; correct it")
+        if self.cached_input is not None and self.cached_input > self.input:
+            raise ConfigError(
+                f"the cached input price of {self.cached_input:g} nano-dollars a token is above the input price of "
+                f"{self.input:g}; a prompt cache never costs more, correct llm.price"
+            )
 
     @classmethod
-    def from_usd_per_million(cls, input_usd: float, output_usd: float) -> "Price":
+    def from_usd_per_million(
+        cls, input_usd: float, output_usd: float, cached_input_usd: float | None = None
+    ) -> "Price":
         """Convert from the unit of price lists.
 
         Examples
         --------
         >>> Price.from_usd_per_million(0.15, 0.60)
-        Price(input=150.0, output=600.0)
+        Price(input=150.0, output=600.0, cached_input=None)
         """
-        return cls(input_usd * _NANO_PER_MILLIONTH, output_usd * _NANO_PER_MILLIONTH)
+        cached = None if cached_input_usd is None else cached_input_usd * _NANO_PER_MILLIONTH
+        return cls(input_usd * _NANO_PER_MILLIONTH, output_usd * _NANO_PER_MILLIONTH, cached)
 
-    def cost_nanousd(self, n_tokens_in: int, n_tokens_out: int) -> int:
-        """Return whole nano-dollars, rounded up."""
-        return math.ceil(n_tokens_in * self.input + n_tokens_out * self.output)
+    def cost_nanousd(self, n_tokens_in: int, n_tokens_out: int, *, n_cached: int = 0, factor: float = 1.0) -> int:
+        """Return whole nano-dollars, rounded up.
+
+        Parameters
+        ----------
+        n_cached : int
+            How many of the tokens in came from the provider's prompt cache.
+        factor : float
+            Of the price, for batches.
+        """
+        saved = 0.0 if self.cached_input is None else min(n_cached, n_tokens_in) * (self.input - self.cached_input)
+        return math.ceil((n_tokens_in * self.input - saved + n_tokens_out * self.output) * factor)
 
 
 def is_local(base_url: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from llm_al.annotators.engine.prices import Price
 from llm_al.annotators.engine.settings import Endpoint, Sampling
+from llm_al.money import Reservation
 
 __all__ = ["Message", "Request", "Schema", "make_request"]
 
@@ -81,9 +82,14 @@ class Request:
         """Most that the server can count: byte-level tokenisers never give more tokens than bytes."""
         return self.n_bytes + _TOKENS_A_MESSAGE * (len(self.messages) + 1)
 
-    def max_cost_nanousd(self, price: Price) -> int:
-        """Return what the call costs at most."""
-        return price.cost_nanousd(self.max_tokens_in, self.sampling.max_answer_tokens)
+    def max_cost_nanousd(self, price: Price, factor: float = 1.0) -> int:
+        """Return what the call costs at most; `factor` is that of a batch."""
+        return price.cost_nanousd(self.max_tokens_in, self.sampling.max_answer_tokens, factor=factor)
+
+    def reservation(self, model: str, round: int, max_cost_nanousd: int) -> Reservation:
+        """Return the ledger's entry that sets the money for this call aside."""
+        sizes = (self.n_bytes, len(self.messages))
+        return Reservation(self.hash, model, self.prompt, round, max_cost_nanousd, *sizes)
 
 
 @lru_cache(maxsize=256)
