@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Entry", "Ledger", "Release", "Reservation", "Settlement", "Verdict"]
+__all__ = ["Entry", "Ledger", "PastCall", "Release", "Reservation", "Settlement", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,11 @@ class Reservation:
 
     An open reservation of the same request is booked as lost at its maximum: the call may have been paid,
     by a process that was killed or by a try whose answer never arrived.
+
+    Parameters
+    ----------
+    n_bytes, n_messages : int
+        Size of the request, for estimates; 0 where unknown.
     """
 
     request_hash: str
@@ -20,6 +25,8 @@ class Reservation:
     prompt: str
     round: int
     max_cost_nanousd: int
+    n_bytes: int = 0
+    n_messages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,8 @@ class Settlement:
     is_idempotent : bool
         The server answers a repeated request from memory and charges it once, so what was booked as lost
         on this request is given back.
+    duration_s : float or None
+        From sending to the last byte; None where it says nothing about the next call (batches).
     """
 
     request_hash: str
@@ -39,6 +48,7 @@ class Settlement:
     n_tokens_out: int
     cost_nanousd: int
     is_idempotent: bool = False
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,17 @@ class Release:
 
 
 Entry = Reservation | Settlement | Release
+
+
+@dataclass(frozen=True, slots=True)
+class PastCall:
+    """An answered call, as estimates need it."""
+
+    n_bytes: int
+    n_messages: int
+    n_tokens_in: int
+    n_tokens_out: int
+    duration_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +107,10 @@ class Ledger(Protocol):
         StoreError
             If a settlement has never been reserved; then nothing is booked.
         """
+        ...
+
+    def history(self, model: str, prompt: str, *, limit: int = 1_000) -> list[PastCall]:
+        """Return the latest answered calls of a prompt whose size is known, newest first."""
         ...
 
     def recall(self, key: str) -> str | None:

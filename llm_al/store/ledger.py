@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 
 from llm_al.errors import StoreError
-from llm_al.money import Entry, Release, Reservation, Settlement, Verdict
+from llm_al.money import Entry, PastCall, Release, Reservation, Settlement, Verdict
 from llm_al.store._batches import batches
 from llm_al.store.database import Database
 from llm_al.store.dialects import insert_or_replace
@@ -45,6 +45,9 @@ class _Call:
     n_tokens_in: int = 0
     n_tokens_out: int = 0
     reason: str = ""
+    n_bytes: int = 0
+    n_messages: int = 0
+    duration_s: float | None = None
 
 
 _COLUMNS = tuple(llm_calls.c[name] for name in _Call.__slots__)
@@ -110,6 +113,19 @@ class SqlLedger:
             rows = connection.execute(query.group_by(*keys).order_by(*keys)).all()
         # PostgreSQL sums big integers to decimals.
         return [SpendingLine(model, prompt, round_, *(int(n) for n in rest)) for model, prompt, round_, *rest in rows]
+
+    def history(self, model: str, prompt: str, *, limit: int = 1_000) -> list[PastCall]:
+        """Return the latest answered calls of a prompt whose size is known, newest first."""
+        names = ("n_bytes", "n_messages", "n_tokens_in", "n_tokens_out", "duration_s")
+        query = select(*(llm_calls.c[name] for name in names)).where(
+            llm_calls.c.model == model,
+            llm_calls.c.prompt == prompt,
+            llm_calls.c.state == _State.SETTLED.value,
+            llm_calls.c.n_bytes > 0,
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(llm_calls.c.changed_s.desc()).limit(limit)).all()
+        return [PastCall(*row) for row in rows]
 
     def recall(self, key: str) -> str | None:
         """Return what was remembered under a key; None if nothing was."""
@@ -177,6 +193,7 @@ class _Page:
             return Verdict(refusal=self._refusal(entry, cap))
         lost = call.lost_nanousd + call.reserved_nanousd
         opened = replace(call, state=_State.RESERVED, reserved_nanousd=price, lost_nanousd=lost, reason="")
+        opened = replace(opened, n_bytes=entry.n_bytes, n_messages=entry.n_messages)
         self._put(replace(opened, model=entry.model, prompt=entry.prompt, round=entry.round))
         return Verdict()
 
@@ -193,6 +210,7 @@ class _Page:
             n_tokens_in=call.n_tokens_in + entry.n_tokens_in,
             n_tokens_out=call.n_tokens_out + entry.n_tokens_out,
             reason="",
+            duration_s=entry.duration_s,
         )
         self._put(paid, self._responses.setdefault(entry.request_hash, entry.response))
 

@@ -54,11 +54,17 @@ def _keep_signals(connection: Connection) -> None:
     _add_column(connection, schema.annotations, "signals")
 
 
+def _keep_sizes_of_calls(connection: Connection) -> None:
+    for name in ("n_bytes", "n_messages", "duration_s"):
+        _add_column(connection, schema.llm_calls, name)
+
+
 MIGRATIONS = (
     Migration(1, "create tables", _create_tables),
     Migration(2, "make logs append-only", _make_logs_append_only),
     Migration(3, "keep an annotator's raw signals", _keep_signals),
     Migration(4, "book lost LLM calls, remember servers", _book_lost_calls),
+    Migration(5, "keep size and duration of LLM calls", _keep_sizes_of_calls),
 )
 
 

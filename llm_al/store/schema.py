@@ -156,6 +156,9 @@ llm_calls = Table(
     Column("response", Text),
     Column("reason", Text, nullable=False),
     Column("changed_s", Double, nullable=False),
+    Column("n_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("n_messages", Integer, nullable=False, server_default="0"),
+    Column("duration_s", Double),
 )
 
 ledger_totals = Table(
