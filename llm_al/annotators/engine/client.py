@@ -107,14 +107,14 @@ class Client:
             dialect = self._session.dialect
             body = json.dumps(body_of(request, self._endpoint.model, dialect)).encode()
             async with self._places:
-                await self._tries.pacer.acquire(n_tokens)
+                sent_s = await self._tries.pacer.acquire(n_tokens)
                 started = time.monotonic()
                 headers: dict[str, str] = {}
                 try:
                     received, n_sent = await self._hedged(body, request.hash)
                     headers = dict(received.headers)
                 finally:
-                    self._tries.pacer.finish(n_tokens, headers)
+                    self._tries.pacer.finish(n_tokens, sent_s, headers)
             if received.status == 200:
                 return self._deliver(received, n_sent, time.monotonic() - started)
             error = from_response(received, self._endpoint)

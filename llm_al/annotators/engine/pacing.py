@@ -108,7 +108,7 @@ class Bucket:
         """Use `n` units; the level may go below zero."""
         self.level -= n
 
-    def observe(self, said: "Said", *, n_under_way: float, now_s: float) -> None:
+    def observe(self, said: "Said", *, n_under_way: float, sent_s: float, now_s: float) -> None:
         """Learn from a response.
 
         Parameters
@@ -116,6 +116,8 @@ class Bucket:
         said : Said
         n_under_way : float
             Units sent that `said.remaining` may not count yet.
+        sent_s, now_s : float
+            When the call was sent, and now; meanwhile the server's own allowance has grown.
         """
         limit, remaining = said.limit, said.remaining
         if limit is not None and limit > 0.0 and not self.is_fixed:
@@ -127,7 +129,7 @@ class Bucket:
             return
         self._refill(now_s)
         headroom = self.level if self.is_fixed else max(self.level, remaining - n_under_way)
-        self.level = min(headroom, remaining)
+        self.level = min(headroom, remaining + self.rate * max(now_s - sent_s, 0.0))
 
     @property
     def _capacity(self) -> float:
@@ -175,8 +177,8 @@ class Pacer:
         self._n_requests = 0
         self._n_tokens = 0.0
 
-    async def acquire(self, n_tokens: float) -> None:
-        """Return when one call of `n_tokens` may be sent."""
+    async def acquire(self, n_tokens: float) -> float:
+        """Return when one call of `n_tokens` may be sent, with the time by `clock`."""
         async with self._turn:
             while (wait_s := self._wait_s(n_tokens)) > 0.0:
                 await self._nap(wait_s)
@@ -184,14 +186,18 @@ class Pacer:
             self._rates.tokens.take(n_tokens)
         self._n_requests += 1
         self._n_tokens += n_tokens
+        return self._clock()
 
-    def finish(self, n_tokens: float, headers: Mapping[str, str]) -> None:
+    def finish(self, n_tokens: float, sent_s: float, headers: Mapping[str, str]) -> None:
         """Note that a call has ended, and what the server said about its limits."""
         self._n_requests -= 1
         self._n_tokens -= n_tokens
-        now = self._clock()
-        self._rates.requests.observe(Said.read(headers, "requests"), n_under_way=self._n_requests, now_s=now)
-        self._rates.tokens.observe(Said.read(headers, "tokens"), n_under_way=self._n_tokens, now_s=now)
+        now, rates = self._clock(), self._rates
+        for name, bucket, n in (
+            ("requests", rates.requests, self._n_requests),
+            ("tokens", rates.tokens, self._n_tokens),
+        ):
+            bucket.observe(Said.read(headers, name), n_under_way=n, sent_s=sent_s, now_s=now)
 
     def pause(self, seconds: float) -> None:
         """Send nothing for so long; a longer pause that holds already stays."""

@@ -44,13 +44,13 @@ def test_a_limit_is_kept_to_98_5_percent_of_the_rate_with_a_fifth_of_a_second_at
     assert 1_000 / (sent_s[-1] + 0.2) == pytest.approx(98.5, rel=0.01)
 
 
-def test_headers_set_the_rate_and_the_room_that_is_left() -> None:
+def test_headers_set_the_rate_and_the_room_that_is_left_since_the_call_was_sent() -> None:
     bucket = Bucket()
-    bucket.observe(Said(limit=600, remaining=400, reset_s=20.0), n_under_way=30, now_s=5.0)
+    bucket.observe(Said(limit=600, remaining=400, reset_s=20.0), n_under_way=30, sent_s=5.0, now_s=5.0)
     assert bucket.rate == pytest.approx(9.85)
     assert bucket.level == 370
-    bucket.observe(Said(limit=600, remaining=3), n_under_way=0, now_s=5.0)
-    assert bucket.level == 3
+    bucket.observe(Said(limit=600, remaining=3), n_under_way=0, sent_s=4.5, now_s=5.0)
+    assert bucket.level == pytest.approx(3 + 9.85 / 2)
 
 
 def test_room_that_the_server_granted_stays_but_does_not_grow() -> None:
@@ -61,7 +61,7 @@ def test_room_that_the_server_granted_stays_but_does_not_grow() -> None:
 
 def test_a_rate_of_the_users_own_is_not_raised_by_headers() -> None:
     bucket = Bucket.per_minute(60)
-    bucket.observe(Said(limit=60_000, remaining=59_999), n_under_way=0, now_s=0.0)
+    bucket.observe(Said(limit=60_000, remaining=59_999), n_under_way=0, sent_s=0.0, now_s=0.0)
     assert bucket.rate == pytest.approx(0.985)
     assert bucket.level <= 1.0
 
@@ -104,7 +104,7 @@ def test_without_limits_and_headers_nothing_is_learnt(fake_time) -> None:
         rates = Rates()
         pacer = Pacer(rates, lambda: fake_time.now, fake_time.sleep)
         await pacer.acquire(5)
-        pacer.finish(5, {})
+        pacer.finish(5, 0.0, {})
         assert math.isinf(rates.requests.rate)
 
     asyncio.run(main())

@@ -39,7 +39,7 @@ def _call(send, fake_time, *, max_tries: int = 5, max_wait_s: float = 120.0) -> 
 
         async def paced() -> str:
             await tries.pacer.acquire(1)
-            tries.pacer.finish(1, {})
+            tries.pacer.finish(1, 0.0, {})
             return await send()
 
         return await tries.call(paced, _nothing)
