@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import httpx2
 
 from llm_al.annotators.chat.estimates import Estimate, estimate
 from llm_al.annotators.chat.prompts import load_prompt
-from llm_al.annotators.chat.questions import Classify
+from llm_al.annotators.chat.questions import Classify, Verify
 from llm_al.annotators.chat.replies import Completion
+from llm_al.annotators.chat.verification import Ballot, Indexed, Verification
 from llm_al.annotators.engine.answers import Answer
 from llm_al.annotators.engine.cashier import CapReachedError
 from llm_al.annotators.engine.engine import Ask, Engine, NotAnsweredError
@@ -19,21 +20,26 @@ from llm_al.annotators.engine.session import Session
 from llm_al.annotators.engine.settings import Endpoint, Limits, Pricing, Sampling, Waiting
 from llm_al.errors import ConfigError
 from llm_al.money import Ledger
-from llm_al.protocols import Progress
-from llm_al.types import Annotation, AnnotatorKind, Example, LabelScheme, Signal
+from llm_al.protocols import Demonstrator, Progress
+from llm_al.types import Annotation, AnnotatorKind, Demonstration, Example, LabelScheme, Signal
 
 __all__ = ["Chat"]
 
 _REPORTED_INVALID_MASS = 0.1
+_VERIFY = "verify.v1"
+_CHUNK = 256
+"""Examples whose demonstrations are looked up at once."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One example under one prompt; `index` gives the order of results."""
+    """One example under one prompt; `index` gives the order of results, `ballot` is shared by an example's jobs."""
 
     index: int
     example: Example
     question: Classify
+    ballot: Ballot
+    demonstrations: tuple[Demonstration, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,14 @@ class Chat:
         Template names; see `prompts.prompt_names`.
     sampling, limits, pricing, waiting
         See these classes.
+    rationale : bool
+        Ask for one sentence before the label; it becomes the annotation's reason.
+    sureness : bool
+        Ask how likely the label is in one of five words, for the signal `verbalised`.
+    verify : bool
+        Ask once more about each text whether its most frequent label is right, for the signal `p_true`.
+    demonstrator : Demonstrator, optional
+        Gives solved examples for each text.
     round : int
         Written into annotations and the ledger.
     prompt_folder : Path, optional
@@ -67,16 +81,21 @@ class Chat:
     Raises
     ------
     ConfigError
-        If a prompt is unknown or none is given, or there is a cap and the price is unknown.
+        If a prompt is unknown or none is given, one has no place for a rationale, a sureness or demonstrations
+        that are asked for, or there is a cap and the price is unknown.
     """
 
     scheme: LabelScheme
     endpoint: Endpoint
     ledger: Ledger = field(repr=False, compare=False)
-    prompts: tuple[str, ...] = ("classify.v1", "classify_reversed.v1", "classify_terse.v1")
+    prompts: tuple[str, ...] = ("classify.v2", "classify_reversed.v2", "classify_terse.v2")
     sampling: Sampling = field(default_factory=Sampling)
     limits: Limits = field(default_factory=Limits)
     pricing: Pricing = field(default_factory=Pricing)
+    rationale: bool = False
+    sureness: bool = False
+    verify: bool = False
+    demonstrator: Demonstrator | None = field(default=None, repr=False, compare=False)
     round: int = 0
     prompt_folder: Path | None = None
     waiting: Waiting = field(default_factory=Waiting, repr=False, compare=False)
@@ -87,7 +106,9 @@ class Chat:
     def __post_init__(self) -> None:
         if not self.prompts or len(set(self.prompts)) < len(self.prompts):
             raise ConfigError(f"llm.prompts is {list(self.prompts)}; give at least one prompt, each once")
-        self.questions()
+        for question in self.questions():
+            if self.demonstrator is not None and not question.prompt.takes_demonstrations:
+                raise question.no_demonstrations()
         self.pricing.resolve(self.endpoint)
 
     @property
@@ -122,7 +143,17 @@ class Chat:
     def questions(self) -> list[Classify]:
         """Return the question of each prompt."""
         prompts = [load_prompt(name, self.scheme, folder=self.prompt_folder) for name in self.prompts]
-        return [Classify(prompt, self.sampling, self.endpoint) for prompt in prompts]
+        return [
+            Classify(prompt, self.sampling, self.endpoint, rationale=self.rationale, verbal=self.sureness)
+            for prompt in prompts
+        ]
+
+    def verification(self) -> Verification | None:
+        """Return the question that comes after all others; None where it is not asked."""
+        if not self.verify:
+            return None
+        prompt = load_prompt(_VERIFY, self.scheme, folder=self.prompt_folder)
+        return Verification(Verify(prompt, self.sampling, self.endpoint))
 
     def check(self) -> None:
         """Fail now if no server answers or the key is refused; free of charge.
@@ -140,7 +171,8 @@ class Chat:
         ------
         BudgetError
         """
-        self.engine.check_cap(self.questions()[0].request(example.text))
+        [shown] = self._shown([example])
+        self.engine.check_cap(self.questions()[0].request(example.text, shown))
 
     def annotate(self, examples: Sequence[Example]) -> list[Annotation]:
         """Return one annotation an example and prompt, in that order.
@@ -174,22 +206,34 @@ class Chat:
         """Return calls, tokens and money for these examples; sends nothing."""
         return estimate(self.questions(), examples, ledger=self.ledger, price=self.pricing.known(self.endpoint))
 
-    def _found(self, examples: Iterable[Example], *, n_total: int) -> Iterator[tuple[int, Annotation]]:
-        for n_done, found in enumerate(self.engine.map(self._annotate, self._jobs(examples)), start=1):
+    def _found(self, examples: Iterable[Example], *, n_total: int) -> Iterator[Indexed]:
+        verification = self.verification()
+
+        async def work(ask: Ask, job: Job) -> list[Indexed]:
+            found = await self._annotate(ask, job)
+            if verification is None:
+                return [] if found is None else [found]
+            return await verification.add(ask, job.example, job.ballot.found) if job.ballot.take(found) else []
+
+        for n_done, found in enumerate(self.engine.map(work, self._jobs(examples)), start=1):
             if self.progress is not None:
                 self.progress("llm", n_done, n_total)
-            if found is not None:
-                yield found
+            yield from found
 
     def _jobs(self, examples: Iterable[Example]) -> Iterator[Job]:
-        questions, index = self.questions(), count()
-        for example in examples:
-            for question in questions:
-                yield Job(next(index), example, question)
+        questions, index, rest = self.questions(), count(), iter(examples)
+        while chunk := list(islice(rest, _CHUNK)):
+            for example, shown in zip(chunk, self._shown(chunk), strict=True):
+                ballot = Ballot(len(questions))
+                for question in questions:
+                    yield Job(next(index), example, question, ballot, shown)
 
-    async def _annotate(self, ask: Ask, job: Job) -> tuple[int, Annotation] | None:
+    def _shown(self, examples: Sequence[Example]) -> list[tuple[Demonstration, ...]]:
+        return [()] * len(examples) if self.demonstrator is None else self.demonstrator.show(examples)
+
+    async def _annotate(self, ask: Ask, job: Job) -> Indexed | None:
         """Return the annotation of one job; None when the cap does not allow it."""
-        request = job.question.request(job.example.text)
+        request = job.question.request(job.example.text, job.demonstrations)
         try:
             answers = [await ask(request)]
         except CapReachedError:

@@ -115,12 +115,16 @@ class Classify:
             If there are demonstrations and the prompt cannot show them, or one has an unknown label.
         """
         if demonstrations and not self.prompt.takes_demonstrations:
-            raise ConfigError(
-                f"prompt {self.prompt.name!r} shows no demonstrations; take a version that does, such as "
-                "classify.v2, or set llm.demonstrations: none"
-            )
+            raise self.no_demonstrations()
         shown = cut_middle(text, self.sampling.max_text_characters)
         return self._ask(_prompt_messages(self._system, self.prompt.user(shown, demonstrations, form=self._form)))
+
+    def no_demonstrations(self) -> ConfigError:
+        """Return the error that says that the prompt has no place for solved examples."""
+        return ConfigError(
+            f"prompt {self.prompt.name!r} shows no demonstrations; take a version that does, such as "
+            "classify.v2, or set llm.demonstrations: none"
+        )
 
     def again(self, first: Request, answer: Answer, failure: str) -> Request:
         """Return the second question, after an answer that is off the list."""
