@@ -15,12 +15,14 @@ from llm_al.annotators.engine.failures import (
     from_response,
     from_wire,
     unreachable,
+    untrusted,
 )
 from llm_al.annotators.engine.requests import Request
+from llm_al.annotators.engine.secrets import redacted
 from llm_al.annotators.engine.session import Session
 from llm_al.annotators.engine.settings import Endpoint, Limits
 from llm_al.annotators.engine.tries import Tries
-from llm_al.annotators.engine.wire import BrokenOffError, NotSentError, Received, open_wire
+from llm_al.annotators.engine.wire import BrokenOffError, NotSentError, NotTrustedError, Received, open_wire
 
 __all__ = ["Client", "Delivered"]
 
@@ -128,7 +130,7 @@ class Client:
                 self._session.dialect = learnt
 
     def _deliver(self, received: Received, n_sent: int, duration_s: float) -> Delivered:
-        body = received.body.decode("utf-8", "replace")
+        body = redacted(received.body.decode("utf-8", "replace"), self._endpoint.api_key)
         envelope = open_envelope(body)
         if envelope.problem:
             raise OutcomeUnknownError(f"{self._endpoint.base_url}: {envelope.problem}; run again later")
@@ -171,8 +173,10 @@ class Client:
     async def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Received:
         try:
             return await self._wire.send(method, path, body, headers)
+        except NotTrustedError as exc:
+            error: Exception = untrusted(self._endpoint, str(exc))
         except NotSentError:
-            error: Exception = unreachable(self._endpoint)
+            error = unreachable(self._endpoint)
         except (BrokenOffError, TimeoutError) as exc:
             error = from_wire(exc, self._endpoint, self._limits)
         # Outside of the handler: a library's error, which may echo the key, is not chained.

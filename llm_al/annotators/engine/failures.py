@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 
+from llm_al.annotators.engine.secrets import HIDDEN, redacted
 from llm_al.annotators.engine.settings import Endpoint, Limits
 from llm_al.annotators.engine.wire import Received
 from llm_al.errors import AuthenticationError, OverloadedError, ProviderError, ProviderUnreachableError, RequestError
@@ -19,6 +20,7 @@ __all__ = [
     "from_wire",
     "retry_after_s",
     "unreachable",
+    "untrusted",
 ]
 
 _RETRYABLE = frozenset({408, 409, 425, 429})
@@ -67,23 +69,21 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
-def _complaint(body: bytes) -> tuple[str, str]:
+def _complaint(body: str) -> tuple[str, str]:
     """Return message and code of an error body, whatever its form."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        return body.decode("utf-8", "replace"), ""
+        return body, ""
     error = data.get("error", data) if isinstance(data, dict) else data
     if not isinstance(error, dict):
         return str(error), ""
     return str(error.get("message") or error.get("detail") or error), str(error.get("code") or "")
 
 
-def _shown(text: str, endpoint: Endpoint) -> str:
-    """Quote the server, without the key that it may echo."""
+def _shown(text: str) -> str:
+    """Quote the server, in one line of bearable length."""
     text = " ".join(text.split())
-    if endpoint.api_key:
-        text = text.replace(endpoint.api_key, "***")
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
@@ -95,8 +95,11 @@ def _is_about_text(status: int, message: str, code: str) -> bool:
 
 def from_response(received: Received, endpoint: Endpoint) -> ProviderError:
     """Return the error that a response stands for which is not a success. The key is in no message."""
-    status, (message, code) = received.status, _complaint(received.body)
-    detail = _shown(message, endpoint)
+    body = redacted(received.body.decode("utf-8", "replace"), endpoint.api_key)
+    status, (message, code) = received.status, _complaint(body)
+    if endpoint.api_key:
+        message = message.replace(endpoint.api_key, HIDDEN)
+    detail = _shown(message)
     said = f"{endpoint.base_url} answered HTTP {status} for model {endpoint.model!r}: {detail}"
     if status in (401, 403):
         return AuthenticationError(
@@ -122,6 +125,15 @@ def unreachable(endpoint: Endpoint) -> ProviderUnreachableError:
     """Return the error of a server that does not answer the phone."""
     return ProviderUnreachableError(
         f"no LLM server answers at {endpoint.base_url}; start it, or correct llm.base_url in project.yaml"
+    )
+
+
+def untrusted(endpoint: Endpoint, problem: str) -> ProviderUnreachableError:
+    """Return the error of a server whose certificate nobody vouches for."""
+    return ProviderUnreachableError(
+        f"the certificate of {endpoint.base_url} cannot be verified ({problem}), so nothing was sent; let "
+        "the environment variable SSL_CERT_FILE name a file with the certificate of the authority that signed it "
+        "(verification cannot be switched off)"
     )
 
 

@@ -12,7 +12,7 @@ import httpx2
 from llm_al.annotators.engine.prices import is_local
 from llm_al.annotators.engine.settings import Endpoint, Limits
 
-__all__ = ["BrokenOffError", "NotSentError", "Received", "Wire", "open_wire"]
+__all__ = ["BrokenOffError", "NotSentError", "NotTrustedError", "Received", "Wire", "certificates", "open_wire"]
 
 _MAX_BYTES = 32 * 2**20
 """A longer response is no completion."""
@@ -31,6 +31,10 @@ class Received:
 
 class NotSentError(Exception):
     """No connection: the server has not seen the request."""
+
+
+class NotTrustedError(NotSentError):
+    """The server's certificate cannot be verified; the message says why."""
 
 
 class BrokenOffError(Exception):
@@ -64,9 +68,7 @@ class _Network:
     def __init__(self, endpoint: Endpoint, limits: Limits) -> None:
         self._base_url = endpoint.base_url
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=limits.concurrency * 2, keepalive_timeout=_IDLE_S, ssl=_certificates()
-            ),
+            connector=aiohttp.TCPConnector(limit=limits.concurrency * 2, keepalive_timeout=_IDLE_S, ssl=certificates()),
             timeout=aiohttp.ClientTimeout(total=limits.timeout_s),
             headers=_headers(endpoint),
             # A proxy from the environment cannot reach this machine's own ports.
@@ -85,6 +87,8 @@ class _Network:
                 return Received(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
         except TimeoutError:
             raise
+        except aiohttp.ClientConnectorCertificateError as exc:
+            raise NotTrustedError(str(getattr(exc.certificate_error, "verify_message", exc))) from exc
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as exc:
             raise NotSentError(type(exc).__name__) from exc
         except aiohttp.ClientError as exc:
@@ -104,7 +108,7 @@ async def _read(stream: aiohttp.StreamReader) -> bytes:
     return b"".join(parts)
 
 
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """Return the same trust store that the openai client uses; verification is never switched off."""
     return httpx2.create_ssl_context()
 
