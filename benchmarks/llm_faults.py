@@ -62,7 +62,7 @@ class Case:
         return self.n_texts * len(self.prompts)
 
 
-_QUICK = Case(n_texts=150, prompts=("classify.v1",), latency_s=0.02, timeout_s=0.5, n_kills=2)
+_QUICK = Case(n_texts=100, prompts=("classify.v1",), latency_s=0.02, timeout_s=0.5, n_kills=2)
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def judge(outcome: Outcome, case: Case) -> dict[str, Any]:
     """Return one row: how the texts ended, and both books."""
     again = paid_again(outcome.entries, outcome.kills)
     exact = charged(outcome.entries, _PRICE)
-    margins = [kill.ledger_nanousd - kill.server_nanousd for kill in outcome.kills]
+    margins = [float(kill.ledger_nanousd - kill.server_nanousd) for kill in outcome.kills]
     ended = outcome.ended
     return {
         "mode": outcome.mode,
@@ -244,7 +244,7 @@ def judge(outcome: Outcome, case: Case) -> dict[str, Any]:
         "ledger_nanousd": outcome.ledger_nanousd,
         "server_nanousd": float(exact),
         "difference_nanousd": float(outcome.ledger_nanousd - exact),
-        "least_margin_nanousd": float(min([*margins, outcome.ledger_nanousd - exact])),
+        "least_margin_nanousd": min([*margins, float(outcome.ledger_nanousd - exact)]),
     }
 
 
@@ -291,7 +291,7 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", choices=_MODES, default=list(_MODES))
     parser.add_argument("--texts", type=int, help=f"{Case.n_texts}, if not given")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="150 texts, one prompt, two kills")
+    parser.add_argument("--quick", action="store_true", help="100 texts, one prompt, two kills")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     case = _QUICK if args.quick else Case(n_texts=args.texts or Case.n_texts)

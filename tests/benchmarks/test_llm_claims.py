@@ -52,7 +52,7 @@ def test_quick_faults_and_kills_leave_no_text_and_no_money_behind(mode: str, tmp
     assert all(claim["met"] for claim in result["claims"])
     (row,) = result["rows"]
     assert (row["mode"], row["n_kills"]) == (mode, 2)
-    assert row["n_labelled"] + row["n_failed"] == 150
+    assert row["n_labelled"] + row["n_failed"] == 100
 
 
 @pytest.mark.slow
