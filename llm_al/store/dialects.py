@@ -55,18 +55,18 @@ def prepare_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
 
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def insert_or_keep(connection: Connection, table: Table) -> Insert:
     """Return an insert that leaves a row alone that is already there."""
-    return _insert(connection, table).on_conflict_do_nothing()
+    return _insert(connection.dialect.name, table).on_conflict_do_nothing()
 
 
-def insert_or_replace(connection: Connection, table: Table, *, kept: Sequence[str] = ()) -> Insert:
+def insert_or_replace(dialect: str, table: Table, *, kept: Sequence[str] = ()) -> Insert:
     """Return an insert that overwrites the row of the same primary key, but for the columns in `kept`."""
-    statement = _insert(connection, table)
+    statement = _insert(dialect, table)
     key = [column.name for column in table.primary_key]
     changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in {*key, *kept}}
     return statement.on_conflict_do_update(index_elements=key, set_=changed)

@@ -4,9 +4,11 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, or_, select, update
+from sqlalchemy.sql.dml import Insert
 
 from llm_al.errors import StoreError
 from llm_al.money import Entry, PastCall, Release, Reservation, Settlement, Verdict
@@ -50,7 +52,32 @@ class _Call:
     duration_s: float | None = None
 
 
-_COLUMNS = tuple(llm_calls.c[name] for name in _Call.__slots__)
+# Built once: at hundreds of calls a second, building a statement would cost more than running it.
+# The lock on the one row of totals puts writers in line on a server; SQLite has one writer anyway.
+_READ_TOTALS = select(ledger_totals.c.settled_nanousd, ledger_totals.c.reserved_nanousd).with_for_update()
+_WRITE_TOTALS = update(ledger_totals).values(
+    settled_nanousd=bindparam("settled"), reserved_nanousd=bindparam("reserved")
+)
+_IS_AMONG_KEYS = llm_calls.c.request_hash.in_(bindparam("keys", expanding=True))
+_READ_CALLS = select(*(llm_calls.c[name] for name in _Call.__slots__)).where(_IS_AMONG_KEYS)
+_READ_ANSWERS = select(llm_calls.c.request_hash, llm_calls.c.response).where(_IS_AMONG_KEYS)
+_WRITE_ANSWER = (
+    update(llm_calls)
+    .where(llm_calls.c.request_hash == bindparam("b_request_hash"))
+    .values(
+        {
+            **{name: bindparam(f"b_{name}") for name in (*_Call.__slots__[1:], "changed_s")},
+            # The first answer of a call stays.
+            "response": func.coalesce(llm_calls.c.response, bindparam("b_response")),
+        }
+    )
+)
+
+
+@lru_cache(maxsize=2)
+def _write_call(dialect: str) -> Insert:
+    """Return the statement that writes a call and leaves its response alone."""
+    return insert_or_replace(dialect, llm_calls, kept=("response",))
 
 
 class SqlLedger:
@@ -135,7 +162,7 @@ class SqlLedger:
     def remember(self, key: str, value: str) -> None:
         """Keep a value, in place of an older one."""
         with self._database.writing() as connection:
-            connection.execute(insert_or_replace(connection, llm_facts), {"key": key, "value": value})
+            connection.execute(insert_or_replace(connection.dialect.name, llm_facts), {"key": key, "value": value})
 
 
 class _Page:
@@ -153,19 +180,16 @@ class _Page:
 
     @classmethod
     def read(cls, connection: Connection, entries: Iterable[Entry]) -> "_Page":
-        # The lock on this one row puts writers in line on a server; SQLite has one writer anyway.
-        totals = connection.execute(select(ledger_totals).with_for_update()).one()
+        settled, reserved = connection.execute(_READ_TOTALS).one()
         calls: dict[str, _Call] = {}
         for batch in batches({entry.request_hash for entry in entries}):
-            query = select(*_COLUMNS).where(llm_calls.c.request_hash.in_(batch))
-            calls |= {row[0]: _Call(*row) for row in connection.execute(query)}
+            calls |= {row[0]: _Call(*row) for row in connection.execute(_READ_CALLS, {"keys": batch})}
         wanted = [entry.request_hash for entry in entries if isinstance(entry, Reservation)]
         paid = [key for key in wanted if key in calls and calls[key].state == _State.SETTLED]
         responses: dict[str, str] = {}
         for batch in batches(paid):
-            query = select(llm_calls.c.request_hash, llm_calls.c.response).where(llm_calls.c.request_hash.in_(batch))
-            responses |= {row[0]: row[1] for row in connection.execute(query)}
-        return cls(calls, responses, totals.settled_nanousd, totals.reserved_nanousd)
+            responses |= {row[0]: row[1] for row in connection.execute(_READ_ANSWERS, {"keys": batch})}
+        return cls(calls, responses, settled, reserved)
 
     def book(self, entry: Entry, cap_nanousd: int | None) -> Verdict | None:
         if isinstance(entry, Reservation):
@@ -177,12 +201,11 @@ class _Page:
         now = time.time()
         rows = [_row(self._calls[key], response, now) for key, response in self._changed.items()]
         if new := [row for row in rows if row["response"] is None or row["request_hash"] not in self._stored]:
-            connection.execute(insert_or_replace(connection, llm_calls, kept=("response",)), new)
+            connection.execute(_write_call(connection.dialect.name), new)
         if answered := [row for row in rows if row["response"] is not None]:
-            _write_answers(connection, answered)
+            connection.execute(_WRITE_ANSWER, [{f"b_{name}": value for name, value in row.items()} for row in answered])
         if (self._settled, self._reserved) != self._before:
-            totals = {"settled_nanousd": self._settled, "reserved_nanousd": self._reserved}
-            connection.execute(update(ledger_totals).values(totals))
+            connection.execute(_WRITE_TOTALS, {"settled": self._settled, "reserved": self._reserved})
 
     def _reserve(self, entry: Reservation, cap: int | None) -> Verdict:
         key, price = entry.request_hash, entry.max_cost_nanousd
@@ -236,14 +259,6 @@ class _Page:
 
 def _booked(call: _Call) -> int:
     return call.cost_nanousd + call.lost_nanousd
-
-
-def _write_answers(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Update calls with their answers; the first answer of a call stays."""
-    values: dict[str, Any] = {name: bindparam(f"b_{name}") for name in rows[0] if name != "request_hash"}
-    values["response"] = func.coalesce(llm_calls.c.response, values["response"])
-    statement = update(llm_calls).where(llm_calls.c.request_hash == bindparam("b_request_hash")).values(values)
-    connection.execute(statement, [{f"b_{name}": value for name, value in row.items()} for row in rows])
 
 
 def _row(call: _Call, response: str | None, changed_s: float) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Rounds:
         """Keep a JSON value under a key of a begun round, in place of what was there."""
         row = {"round": number, "key": key, "value": _dump(value)}
         with self._database.writing() as connection:
-            connection.execute(insert_or_replace(connection, round_notes), row)
+            connection.execute(insert_or_replace(connection.dialect.name, round_notes), row)
 
     def read_note(self, number: int, key: str) -> Any | None:
         """Return what `note` kept, or None."""
@@ -139,7 +139,7 @@ class Rounds:
         }
         kept = ("config_fingerprint", "seed_state", "started_s")
         with self._database.writing() as connection:
-            connection.execute(insert_or_replace(connection, rounds, kept=kept), row)
+            connection.execute(insert_or_replace(connection.dialect.name, rounds, kept=kept), row)
 
     def records(self) -> list[RoundRecord]:
         """Return the records of finished rounds by number."""

@@ -138,7 +138,8 @@ class Engine:
             return work(run.ask, job)
 
         # Some wait for the ledger while others use the connections.
-        n_workers = self.limits.concurrency + max(self.limits.concurrency // 4, 1 if self.limits.concurrency > 1 else 0)
+        n_places = self.limits.concurrency
+        n_workers = n_places + n_places // 2 + (n_places > 1)
         yield from stream(open_run, apply, jobs, n_workers=n_workers)
 
     def read(self, request: Request, body: str, duration_s: float | None = None) -> Answer:

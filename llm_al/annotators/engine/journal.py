@@ -8,7 +8,7 @@ from llm_al.money import Entry, Ledger, Reservation, Verdict
 
 __all__ = ["Journal"]
 
-_PAUSE_S = 0.004
+_PAUSE_S = 0.02
 """Between two writes; what arrives meanwhile goes into one transaction."""
 
 
