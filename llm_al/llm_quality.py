@@ -66,11 +66,23 @@ class _Audits:
     """A label, `none_of_these`, or `skip`; a skipped audit counts against the LLM, as it does in the certificate."""
     weight: Mapping[int, float]
 
-    def checked(self, positions: Sequence[int], labels: Sequence[str | None], scores: Sequence[float]) -> Checked:
-        """Return scored labels at audited positions."""
-        right = np.array([self.said[p] == label for p, label in zip(positions, labels, strict=True)], dtype=np.bool_)
-        weights = np.array([self.weight[p] for p in positions], dtype=np.float64)
-        return Checked.of(np.array(scores, dtype=np.float64), right, weights)
+
+@dataclass(frozen=True)
+class _Sample:
+    """Labels of one annotator at audited positions."""
+
+    audits: _Audits
+    labels: Mapping[int, str | None]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def scored(self, scores: Mapping[int, float | None]) -> Checked:
+        """Return the labels that have a score."""
+        known = [(p, score) for p in self.labels if (score := scores[p]) is not None]
+        right = [self.audits.said[p] == self.labels[p] for p, _ in known]
+        weights = [self.audits.weight[p] for p, _ in known]
+        return Checked.of(np.array([s for _, s in known]), np.array(right, dtype=np.bool_), np.array(weights))
 
 
 def llm_quality(situation: Situation) -> LLMQuality | None:
@@ -117,46 +129,51 @@ def _annotators(answers: Answers, audits: _Audits) -> list[ConfidenceQuality]:
 
 def _annotator(source: str, given: Mapping[int, Annotation], answers: Answers, audits: _Audits) -> ConfidenceQuality:
     compared = [p for p in given if answers.is_asked[p]]
-    audited = sorted(p for p in compared if p in audits.said)
-    values = {"confidence": [given[p].confidence for p in audited]}
-    values |= {str(name): [given[p].signals.get(name) for p in audited] for name in Signal}
-    labels = [given[p].label for p in audited]
-    signals = tuple(_signal(name, audited, labels, known, audits=audits) for name, known in values.items())
+    sample = _Sample(audits, {p: given[p].label for p in sorted(compared) if p in audits.said})
+    sure = {p: answer.confidence for p, answer in given.items()}
+    signals = {str(name): {p: answer.signals.get(name) for p, answer in given.items()} for name in Signal}
     return _quality(
         source,
-        audits.checked(audited, labels, [0.0] * len(audited)),
-        _known(audited, labels, values["confidence"], audits),
+        sample,
+        sure,
         counts=(len(given), len(compared)),
-        signals=signals,
+        signals=_signals(sample, {"confidence": sure, **signals}),
     )
 
 
 def _combined(table: CandidateTable, answers: Answers, audits: _Audits, corpus: Corpus) -> ConfidenceQuality:
     rows = {corpus.position_of[case.example_id]: i for i, case in enumerate(table.cases)}
-    audited = sorted(p for p in rows if p in audits.said)
-    cases = [table.cases[rows[p]] for p in audited]
-    labels = [case.label for case in cases]
-    scored = audits.checked(audited, labels, [table.scores[rows[p]] for p in audited])
-    signals = tuple(
-        _signal(name, audited, labels, [read(case) for case in cases], audits=audits)
-        for name, read in _EVIDENCE.items()
+    cases = {p: table.cases[i] for p, i in rows.items()}
+    sample = _Sample(audits, {p: cases[p].label for p in sorted(cases) if p in audits.said})
+    signals = {name: {p: read(case) for p, case in cases.items()} for name, read in _EVIDENCE.items()}
+    return _quality(
+        COMBINED,
+        sample,
+        {p: table.scores[i] for p, i in rows.items()},
+        counts=(len(rows), sum(bool(answers.is_asked[p]) for p in rows)),
+        signals=_signals(sample, signals),
     )
-    n_compared = sum(bool(answers.is_asked[p]) for p in rows)
-    return _quality(COMBINED, scored, scored, counts=(len(rows), n_compared), signals=signals)
 
 
 def _quality(
-    name: str, audited: Checked, scored: Checked, *, counts: tuple[int, int], signals: tuple[SignalQuality, ...]
+    name: str,
+    sample: _Sample,
+    sure: Mapping[int, float | None],
+    *,
+    counts: tuple[int, int],
+    signals: tuple[SignalQuality, ...],
 ) -> ConfidenceQuality:
     """Put together the estimates: accuracy on all audits, the others on those with a confidence."""
-    why = _why_missing("confidence", len(audited), len(scored))
-    known = None if why else scored
+    rows = sample.scored(sure)
+    why = _why_missing("confidence", sure, rows)
+    known = None if why else rows
+    everything = sample.scored(dict.fromkeys(sample.labels, 0.0))
     return ConfidenceQuality(
         name=name,
         n_answers=counts[0],
         n_compared=counts[1],
-        n_audits=len(audited),
-        accuracy=selective.accuracy_estimate(audited),
+        n_audits=len(sample),
+        accuracy=selective.accuracy_estimate(everything),
         ece=selective.calibration_estimate(known) if known else Estimate(None, reason=why),
         auroc=selective.auroc_estimate(known) if known else Estimate(None, reason=why),
         brier=selective.brier_estimate(known) if known else Estimate(None, reason=why),
@@ -168,16 +185,13 @@ def _quality(
     )
 
 
-def _signal(
-    name: str,
-    positions: Sequence[int],
-    labels: Sequence[str | None],
-    values: Sequence[float | None],
-    *,
-    audits: _Audits,
-) -> SignalQuality:
-    rows = _known(positions, labels, values, audits)
-    if why := _why_missing(name, len(positions), len(rows)):
+def _signals(sample: _Sample, values: Mapping[str, Mapping[int, float | None]]) -> tuple[SignalQuality, ...]:
+    return tuple(_signal(name, sample, known) for name, known in values.items())
+
+
+def _signal(name: str, sample: _Sample, values: Mapping[int, float | None]) -> SignalQuality:
+    rows = sample.scored(values)
+    if why := _why_missing(name, values, rows):
         return SignalQuality(name, len(rows), Estimate(None, reason=why), Estimate(None, reason=why))
     if name == Signal.INVALID_MASS:
         # Much of it speaks against the answer, and it is no probability of being right.
@@ -186,19 +200,12 @@ def _signal(
     return SignalQuality(name, len(rows), selective.auroc_estimate(rows), selective.calibration_estimate(rows))
 
 
-def _known(
-    positions: Sequence[int], labels: Sequence[str | None], values: Sequence[float | None], audits: _Audits
-) -> Checked:
-    kept = [(p, label, v) for p, label, v in zip(positions, labels, values, strict=True) if v is not None]
-    return audits.checked([p for p, _, _ in kept], [label for _, label, _ in kept], [v for _, _, v in kept])
-
-
-def _why_missing(name: str, n_audits: int, n_known: int) -> str:
-    if n_audits and not n_known:
+def _why_missing(name: str, values: Mapping[int, float | None], audited: Checked) -> str:
+    """Return why nothing can be said: no answer at all has the signal, or too few audited ones do."""
+    if all(value is None for value in values.values()):
         return _WHY_UNKNOWN.get(name, "unknown: no answer has it")
-    if n_known < MIN_AUDITS:
-        return f"needs {MIN_AUDITS} audited answers, {MIN_AUDITS - n_known} more"
-    return ""
+    missing = MIN_AUDITS - len(audited)
+    return f"needs {MIN_AUDITS} audited answers, {missing} more" if missing > 0 else ""
 
 
 def _curve(rows: Checked) -> tuple[tuple[float, float], ...]:

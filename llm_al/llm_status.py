@@ -8,6 +8,7 @@ from llm_al.types import ConfidenceQuality, LLMQuality, SignalQuality
 
 __all__ = ["LLMStatus"]
 
+_INTERVALS = "intervals are 95 %: exact for accuracies, bootstrap for the others"
 _NOTHING = "no LLM has answered yet, so there is nothing to compare with people"
 
 
@@ -27,7 +28,7 @@ class LLMStatus:
             return _NOTHING
         combined = [] if self.quality.combined is None else [self.quality.combined]
         blocks = ["\n".join(_block(row)) for row in [*combined, *self.quality.annotators]]
-        return "\n\n".join([self.quality.note, *blocks])
+        return "\n\n".join([f"{self.quality.note}\n{_INTERVALS}", *blocks])
 
 
 def _block(row: ConfidenceQuality) -> list[str]:

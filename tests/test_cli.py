@@ -125,6 +125,31 @@ def test_status_says_what_is_next(llm_al: Any, with_people: Path) -> None:
     assert "9 texts wait for people: llm-al label" in llm_al("status", with_people).stdout
 
 
+def test_status_says_how_far_each_llm_annotator_can_be_believed(llm_al: Any, finished: Path, with_people: Path) -> None:
+    said = llm_al("status", finished, "--llm")
+    assert said.exit_code == 0, said.stderr
+    assert "random audit" in said.stdout
+    for source in ("name", "description", "name_description"):
+        assert f"zero-shot-embedding/{source}" in said.stdout
+    assert "unknown: no logprobs from this server" in said.stdout
+    assert "no LLM has answered yet" in llm_al("status", with_people, "--llm").stdout
+
+
+def test_the_quality_of_the_llm_as_json_gives_reasons_for_what_is_unknown(llm_al: Any, finished: Path) -> None:
+    llm = json.loads(llm_al("status", finished, "--llm", "--json").stdout)["llm"]
+    assert len(llm["annotators"]) == 3
+    for row in llm["annotators"]:
+        assert row["n_audits"] <= row["n_compared"] <= row["n_answers"]
+        assert row["auroc"]["value"] is None
+        assert row["auroc"]["reason"]
+
+
+def test_status_answers_one_question_at_a_time(llm_al: Any, finished: Path) -> None:
+    refused = llm_al("status", finished, "--llm", "--why", "t0")
+    assert refused.exit_code == 2
+    assert "--why and --llm answer different questions; give one of them" in refused.stderr
+
+
 def test_status_as_json_has_every_round(llm_al: Any, finished: Path) -> None:
     state = json.loads(llm_al("status", finished, "--json").stdout)
     assert [record["n_human"] for record in state["records"]] == [9, 15, 21]
