@@ -1,5 +1,6 @@
 """Commands about the LLM: arguments into calls on `project.llm`, results into text. No decisions."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,20 +33,25 @@ def record(
 def choose(
     folder: Folder = HERE,
     labels: Annotated[int, typer.Option(help="Ask about so many texts at most.", min=1)] = 50,
-    confidence: Annotated[float, typer.Option(help="Stop at this probability of being the best.", max=1.0)] = 0.9,
+    confidence: Annotated[float, typer.Option(help="Stop when the best is this certain.", max=1.0)] = 0.9,
     runs: Annotated[Path | None, typer.Option(help="Recorded answers in place of the project's own.")] = None,
     annotator: Annotated[str, typer.Option(help="Your name, kept with each answer.")] = ME,
     as_json: AsJson = False,
 ) -> None:
-    """Find the model or prompt that labels best, with few answers of people."""
+    """Find the model or prompt that labels best, with few answers of people.
+
+    Shows for each candidate how many answers it had right and the probability of being the best that the method works
+    with; the certainty counts only what people have answered.
+    """
     step: Any = None
     with opened(folder) as project:
         given = {"max_labels": labels, "confidence": confidence, "runs": runs, "annotator": f"human:{annotator}"}
         for step in project.llm.choose(**given):
             if not as_json:
-                line = ", ".join(f"{run} {p:.2f}" for run, p in list(step.p_best.items())[:5])
-                console.out.print(f"{step.n_labels} labels; probability of being the best: {line}", markup=False)
+                leading = list(step.p_best)[:5]
+                line = "; ".join(f"{run}: {step.n_right[run]} right, {step.p_best[run]:.3f}" for run in leading)
+                console.out.print(f"{step.n_labels} labels, certainty {step.certainty:.2f} ({line})", markup=False)
     if as_json:
-        console.print_json({"n_labels": step.n_labels, "p_best": dict(step.p_best), "advice": step.advice})
+        console.print_json(asdict(step))
     else:
         console.out.print(f"best so far: {step.best}; to use it alone, in project.yaml: {step.advice}", markup=False)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_al.errors import DataError
-from llm_al.evaluation.coda import ABSTAINS, Coda
-from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind
+from llm_al.evaluation.coda import ABSTAINS, Coda, lead_certainty
+from llm_al.types import NONE_OF_THESE, Annotation, AnnotatorKind
 
 __all__ = ["Candidates", "ChoiceStep", "choose", "read_answers_of_runs"]
 
@@ -22,7 +22,11 @@ class ChoiceStep:
     n_labels : int
         Labels of people that the choice rests on.
     p_best : mapping of str to float
-        Probability of each candidate to be the best, most likely first.
+        Probability of each candidate to be the best, as CODA sees it, most likely first.
+    n_right : mapping of str to int
+        Labels that each candidate had right; the texts are those on which candidates disagree.
+    certainty : float
+        How certain it is that the first is better than all others, see `evaluation.coda.lead_certainty`.
     example_id, label : str
         What was asked and answered last; empty before the first question.
     advice : str
@@ -31,6 +35,8 @@ class ChoiceStep:
 
     n_labels: int
     p_best: Mapping[str, float]
+    n_right: Mapping[str, int]
+    certainty: float
     example_id: str = ""
     label: str = ""
     advice: str = ""
@@ -129,33 +135,55 @@ def choose(
     max_labels : int
         New answers at most.
     confidence : float
-        Probability of being the best at which to stop.
+        Certainty at which to stop.
     """
-    coda = Coda(candidates.said, len(candidates.labels) + 1)
-    place_of = {id_: place for place, id_ in enumerate(candidates.ids)}
-    given = [(place_of[id_], candidates.code(label)) for id_, label in known.items() if id_ in place_of]
-    n_labels = 0
-    for place, code in given:
-        coda.update(place, code if code != ABSTAINS else None)
-        n_labels += code != ABSTAINS
-    step = _standing(candidates, coda, n_labels)
+    race = _Race(candidates)
+    for id_, label in known.items():
+        race.learn(id_, label)
+    step = race.standing()
     yield step
     for _ in range(max_labels):
-        item = coda.next_item()
-        if item is None or step.p_best[step.best] >= confidence:
+        item = race.coda.next_item()
+        if item is None or step.certainty >= confidence:
             return
-        label = ask(candidates.ids[item])
+        id_ = candidates.ids[item]
+        label = ask(id_)
         if label is None:
             return
-        is_label = label != SKIP
-        coda.update(item, candidates.code(label) if is_label else None)
-        n_labels += is_label
-        step = _standing(candidates, coda, n_labels, asked=(candidates.ids[item], label))
+        race.learn(id_, label)
+        step = race.standing(id_, label)
         yield step
 
 
-def _standing(candidates: Candidates, coda: Coda, n_labels: int, asked: tuple[str, str] = ("", "")) -> ChoiceStep:
-    p_best = coda.p_best
-    order = np.argsort(-p_best, kind="stable")
-    ranked = {candidates.runs[h]: float(p_best[h]) for h in order}
-    return ChoiceStep(n_labels, ranked, *asked, advice=candidates.advice(next(iter(ranked))))
+class _Race:
+    """CODA, and who was right so far."""
+
+    def __init__(self, candidates: Candidates) -> None:
+        self._candidates = candidates
+        self._place_of = {id_: place for place, id_ in enumerate(candidates.ids)}
+        self._right: list[NDArray[np.bool_]] = []
+        self.coda = Coda(candidates.said, len(candidates.labels) + 1)
+
+    def learn(self, id_: str, label: str) -> None:
+        """Take a person's answer in; a skip, or a text that candidates did not answer, teaches nothing."""
+        place, code = self._place_of.get(id_), self._candidates.code(label)
+        if place is None:
+            return
+        self.coda.update(place, None if code == ABSTAINS else code)
+        if code != ABSTAINS:
+            self._right.append(self._candidates.said[:, place] == code)
+
+    def standing(self, id_: str = "", label: str = "") -> ChoiceStep:
+        """Return where the choice stands."""
+        runs, p_best = self._candidates.runs, self.coda.p_best
+        order = np.argsort(-p_best, kind="stable")
+        right = np.array(self._right, dtype=np.bool_).reshape(-1, len(runs)).T
+        return ChoiceStep(
+            n_labels=len(self._right),
+            p_best={runs[h]: float(p_best[h]) for h in order},
+            n_right={runs[h]: int(right[h].sum()) for h in order},
+            certainty=lead_certainty(right, int(order[0])),
+            example_id=id_,
+            label=label,
+            advice=self._candidates.advice(runs[order[0]]),
+        )

@@ -69,7 +69,7 @@ class LLMTools:
         max_labels : int
             New answers at most.
         confidence : float
-            Probability of being the best at which to stop, in (0, 1].
+            Certainty of the best at which to stop, in (0, 1]; see `evaluation.coda.lead_certainty`.
         runs : path, optional
             Recorded answers about texts of the pool, in place of the answers in the store.
         annotator : str

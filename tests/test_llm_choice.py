@@ -33,7 +33,9 @@ def test_the_best_run_is_found_and_the_questions_stop() -> None:
     candidates = read_answers_of_runs(annotations, LABELS)
     steps = list(choose(candidates, {}, truth.__getitem__, max_labels=60, confidence=0.9))
     assert steps[-1].best == "good"
-    assert steps[-1].p_best["good"] >= 0.9 > steps[-2].p_best[steps[-2].best]
+    assert steps[-1].certainty >= 0.9 > steps[-2].certainty
+    assert list(steps[-1].n_right) == list(steps[-1].p_best)
+    assert steps[-1].n_right["good"] > steps[-1].n_right["poor"]
     assert [step.n_labels for step in steps] == list(range(len(steps)))
     assert steps[-1].advice == "llm: {model: 'model good', prompts: ['p.v1']}"
 
@@ -103,7 +105,7 @@ def test_the_command_asks_in_the_terminal_and_prints_a_recommendation(llm_al: An
         typed="delivery\ndelivery\n",
     )
     assert done.exit_code == 0, done.output
-    assert "2 labels; probability of being the best: m|good" in done.stdout
+    assert "2 labels, certainty 0." in done.stdout
     assert (
         "best so far: m|good; to use it alone, in project.yaml: llm: {model: 'm', prompts: ['m|good']}" in done.stdout
     )

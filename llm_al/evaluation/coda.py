@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betainc
 
 from llm_al.errors import ShapeError
 
-__all__ = ["ABSTAINS", "Coda"]
+__all__ = ["ABSTAINS", "Coda", "lead_certainty"]
 
 ABSTAINS = -1
 """Prediction of a candidate that gives no label: never right, whatever the true class."""
@@ -44,9 +45,10 @@ class Coda:
     probability that a candidate is best, and the expected information of a label. Examples on which all candidates
     agree tell nothing and are never asked.
 
-    Differs from the paper: predictions are labels, not probabilities; an abstention is an outcome of its own; and a
-    label counts `update` = 1 by default, as much as the look-ahead assumes, so that `p_best` can be read as a
-    probability and be a stopping rule. The paper's code counts 0.01.
+    Differs from the paper: predictions are labels, not probabilities, and an abstention is an outcome of its own. As in
+    the paper's code a label counts little (`update`), because the examples that it asks about are not like the rest:
+    counted fully they lead the choice astray (measured in `benchmarks/llm_choice.py`). So the order of `p_best`
+    is what to choose by, its size is no probability to stop by; for that see `lead_certainty`.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ class Coda:
     consensus : float
         Share of the consensus in the prior.
     update : float
-        Worth of one label.
+        Worth of one label; the look-ahead takes it for 1.
 
     Raises
     ------
@@ -72,7 +74,7 @@ class Coda:
 
     Examples
     --------
-    >>> coda = Coda(np.array([[0, 1, 0], [0, 1, 1]]), 2)
+    >>> coda = Coda(np.array([[0, 1, 0], [0, 1, 1]]), 2, update=1.0)
     >>> coda.next_item()
     2
     >>> coda.update(2, 1)
@@ -87,7 +89,7 @@ class Coda:
         *,
         strength: float = 2.0,
         consensus: float = 0.1,
-        update: float = 1.0,
+        update: float = 0.01,
     ) -> None:
         self._said = np.asarray(predictions, dtype=np.int64)
         _check(self._said, n_classes)
@@ -103,7 +105,7 @@ class Coda:
 
     @property
     def p_best(self) -> Floats:
-        """Probability of each candidate to be the best, shape (h,); sums to 1."""
+        """Probability of each candidate to be the best as the model sees it, shape (h,); sums to 1."""
         total = sum(share * kind.best for share, kind in zip(self._shares, self._classes, strict=True))
         return np.asarray(total, dtype=np.float64)
 
@@ -171,6 +173,37 @@ class Coda:
             who = self._who[c][start : start + _CHUNK, :, None]
             after[start : start + _CHUNK] = _p_best(np.where(who, hit[0], miss[0]), np.where(who, hit[1], miss[1]))
         return _Class(best, after)
+
+
+def lead_certainty(is_right: NDArray[np.bool_], leader: int) -> float:
+    """Return a lower bound of the probability that one candidate is better than each other, from who was right.
+
+    Two candidates are compared on the labels where just one of them was right: w times the leader, l times the other.
+    With a flat prior the leader is worse with probability ``P(Beta(w + 1, l + 1) < 1/2)``; the sum of these over all
+    others is taken from 1. It holds for labels drawn at random; labels that were asked for because candidates
+    disagree are harder on the leader, in our measurements, which makes it too small rather than too large.
+
+    Parameters
+    ----------
+    is_right : ndarray of shape (h, m), bool
+        Whether each candidate was right about each labelled example.
+    leader : int
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Examples
+    --------
+    >>> round(lead_certainty(np.array([[True] * 5, [False] * 5]), 0), 3)
+    0.984
+    """
+    lead = is_right[leader]
+    n_won = (lead & ~is_right).sum(axis=1)
+    n_lost = (~lead & is_right).sum(axis=1)
+    worse = np.delete(betainc(n_won + 1.0, n_lost + 1.0, 0.5), leader)
+    return float(max(0.0, 1.0 - worse.sum()))
 
 
 def _check(said: Ints, n_classes: int) -> None:

@@ -4,7 +4,7 @@ from scipy.integrate import quad
 from scipy.stats import beta
 
 from llm_al.errors import ShapeError
-from llm_al.evaluation.coda import ABSTAINS, Coda
+from llm_al.evaluation.coda import ABSTAINS, Coda, lead_certainty
 
 TINY = np.array([[0, 1, 0, 2, 1, 0], [0, 1, 1, 2, 0, 2], [0, 2, 0, 1, 1, 1]])
 
@@ -61,7 +61,7 @@ def brute_gain(alpha, said, item):
 
 
 def test_probabilities_and_information_equal_a_brute_force_computation():
-    coda, alpha = Coda(TINY, 3), brute_prior(TINY, 3)
+    coda, alpha = Coda(TINY, 3, update=1.0), brute_prior(TINY, 3)
     for item, label in ((None, None), (2, 1), (5, 0)):
         if item is not None:
             coda.update(item, label)
@@ -102,7 +102,7 @@ def test_the_better_candidate_becomes_certain():
     rng = np.random.default_rng(0)
     truth = rng.integers(3, size=300)
     said = np.array([np.where(rng.random(300) < p, truth, rng.integers(3, size=300)) for p in (0.9, 0.6, 0.4)])
-    coda = Coda(said, 3)
+    coda = Coda(said, 3, update=1.0)
     for _ in range(40):
         item = coda.next_item()
         coda.update(item, truth[item])
@@ -111,7 +111,7 @@ def test_the_better_candidate_becomes_certain():
 
 def test_a_candidate_that_abstains_is_not_right():
     said = np.array([[0, 1, 0, 1, 0], [0, ABSTAINS, ABSTAINS, 1, ABSTAINS], [0, 1, 0, 1, 0]])
-    coda = Coda(said, 2)
+    coda = Coda(said, 2, update=1.0)
     for item, label in ((1, 1), (2, 0), (4, 0)):
         coda.update(item, label)
     assert coda.p_best[1] < 0.1
@@ -121,7 +121,7 @@ def test_seventy_candidates_are_told_apart():
     rng = np.random.default_rng(1)
     truth = rng.integers(2, size=200)
     said = np.array([np.where(rng.random(200) < 0.5 + j / 160, truth, 1 - truth) for j in range(70)])
-    coda = Coda(said, 2)
+    coda = Coda(said, 2, update=1.0)
     for _ in range(20):
         item = coda.next_item(rng)
         coda.update(item, truth[item])
@@ -134,6 +134,36 @@ def test_ties_go_to_the_first_or_to_chance():
     assert Coda(said, 2).next_item() == 0
     drawn = {Coda(said, 2).next_item(np.random.default_rng(seed)) for seed in range(20)}
     assert drawn == {0, 1, 2, 3}
+
+
+def test_the_choice_is_that_of_the_better_candidate_with_the_default_update():
+    rng = np.random.default_rng(3)
+    truth = rng.integers(3, size=300)
+    said = np.array([np.where(rng.random(300) < p, truth, rng.integers(3, size=300)) for p in (0.3, 0.5, 0.8)])
+    coda = Coda(said, 3)
+    for _ in range(30):
+        item = coda.next_item()
+        coda.update(item, truth[item])
+    assert coda.p_best.argmax() == 2
+
+
+def test_the_certainty_of_a_lead_is_a_sign_test_on_who_alone_was_right():
+    right = np.array([[1, 1, 1, 0, 1], [0, 1, 0, 1, 1], [0, 0, 0, 0, 0]], dtype=bool)
+    expected = 1 - beta.cdf(0.5, 3, 2) - beta.cdf(0.5, 5, 1)
+    assert lead_certainty(right, 0) == pytest.approx(expected)
+    assert lead_certainty(right, 2) == 0.0
+    assert lead_certainty(np.zeros((2, 0), dtype=bool), 0) == 0.5
+
+
+def test_a_certain_lead_is_seldom_a_wrong_one():
+    rng = np.random.default_rng(4)
+    n_sure = 0
+    for _ in range(400):
+        right = rng.random((3, 60)) < np.array([[0.6], [0.6], [0.6]]) + rng.normal(size=(3, 1)) * 0.01
+        leader = int(right.sum(axis=1).argmax())
+        n_sure += lead_certainty(right, leader) >= 0.95
+    # All three are as good: a sure lead is a mistake, and may not be more frequent than three one-sided tests of 5 %.
+    assert n_sure / 400 < 0.15
 
 
 def test_wrong_predictions_are_refused():
