@@ -4,6 +4,7 @@ import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from llm_al.corpus import Corpus, TestSplit
 from llm_al.embedders.cached import Cached
 from llm_al.errors import ConfigError
 from llm_al.evaluation.stopping import Stopping
-from llm_al.llm_assembly import make_chats, make_replay
+from llm_al.llm_assembly import make_chats, make_demonstrator, make_replay
 from llm_al.loop import Loop
 from llm_al.places import Places
 from llm_al.plan import Plan, Steps
-from llm_al.protocols import Annotator, Embedder, Progress
+from llm_al.protocols import Annotator, Demonstrator, Embedder, Progress
 from llm_al.pseudo_labels.guard import Guard
 from llm_al.routers.two_stage import TwoStage
 from llm_al.store.files import Artefacts
@@ -124,6 +125,7 @@ class Assembly:
                 Guard() if config.pseudo_labels.guard else None,
             ),
             stopping=self.stopping(),
+            demonstrator=self._demonstrator,
         )
 
     def plan(self) -> Plan:
@@ -171,7 +173,7 @@ class Assembly:
         if settings.annotator == "none":
             return None
         if settings.annotator == "chat":
-            return make_chats(self.config, self.scheme, self.store, self.folder)
+            return make_chats(self.config, self.scheme, self.store, self.folder, demonstrator=self._demonstrator)
         if settings.annotator == "replay":
             return make_replay(self.config, self.scheme, self.folder)
         if settings.annotator == "zero_shot":
@@ -210,6 +212,11 @@ class Assembly:
         if not plugin.kind.is_human:
             raise ConfigError(f"human.annotator {name!r} is of kind {plugin.kind}; it must be human or simulated")
         return plugin
+
+    @cached_property
+    def _demonstrator(self) -> Demonstrator | None:
+        """Shared by the loop, which teaches it, and the LLM annotators, which show what it chooses."""
+        return make_demonstrator(self.config)
 
     @property
     def fingerprint(self) -> str:

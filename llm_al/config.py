@@ -154,6 +154,8 @@ class ProjectConfig(Section):
     """Shown in the report."""
     labels: tuple[LabelSettings, ...]
     """Names, or `name` with `description`."""
+    labels_are_closed: bool = False
+    """Every text fits one of the labels: LLMs are not offered `none_of_these`."""
     guidelines: str | None = "guidelines.md"
     """The page for annotators; part of every prompt."""
     seed: int = Field(0, ge=0, lt=2**32)
@@ -180,7 +182,8 @@ class ProjectConfig(Section):
 
     def scheme(self, guidelines: str = "") -> LabelScheme:
         """Return the label scheme; raises `LabelError` if the list is wrong."""
-        return LabelScheme(tuple(Label(item.name, item.description) for item in self.labels), guidelines)
+        labels = tuple(Label(item.name, item.description) for item in self.labels)
+        return LabelScheme(labels, guidelines, is_open=not self.labels_are_closed)
 
 
 def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:

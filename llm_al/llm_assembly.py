@@ -12,7 +12,7 @@ from llm_al.config import ProjectConfig
 from llm_al.errors import ConfigError
 from llm_al.formats.llm_runs import read_llm_runs
 from llm_al.llm_settings import LLMSettings
-from llm_al.protocols import Annotator
+from llm_al.protocols import Annotator, Demonstrator
 from llm_al.recording import human_labels
 from llm_al.store.store import SqlStore
 from llm_al.types import NANO_PER_USD, LabelScheme
@@ -20,7 +20,7 @@ from llm_al.types import NANO_PER_USD, LabelScheme
 if TYPE_CHECKING:
     from llm_al.annotators.chat import Chat
 
-__all__ = ["make_chat", "make_chats", "make_replay", "nano_usd", "replay_file"]
+__all__ = ["make_chat", "make_chats", "make_demonstrator", "make_replay", "nano_usd", "replay_file"]
 
 
 def nano_usd(usd: float | None) -> int | None:
@@ -28,7 +28,27 @@ def nano_usd(usd: float | None) -> int | None:
     return None if usd is None else round(usd * NANO_PER_USD)
 
 
-def make_chat(config: ProjectConfig, scheme: LabelScheme, store: SqlStore, folder: Path) -> "Chat":
+def make_demonstrator(config: ProjectConfig) -> Demonstrator | None:
+    """Return what chooses demonstrations by the settings; None where there are none to be shown."""
+    from llm_al.annotators.demonstrations import Retrieval
+
+    settings = config.llm
+    if settings.demonstrations == "none" or settings.annotator != "chat":
+        return None
+    options = dict(settings.demonstration_options)
+    if settings.demonstrations == "fixed":
+        options = {"seed": config.seed, **options}
+    return Retrieval(registry.make("demonstrations", settings.demonstrations, **options), settings.n_demonstrations)
+
+
+def make_chat(
+    config: ProjectConfig,
+    scheme: LabelScheme,
+    store: SqlStore,
+    folder: Path,
+    *,
+    demonstrator: Demonstrator | None = None,
+) -> "Chat":
     """Return the chat annotator of a project; the key comes from the environment."""
     from llm_al.annotators.chat import Endpoint, Limits, Price, Pricing, Sampling
 
@@ -48,6 +68,10 @@ def make_chat(config: ProjectConfig, scheme: LabelScheme, store: SqlStore, folde
         sampling=Sampling(settings.temperature, settings.max_answer_tokens, settings.logprobs),
         limits=Limits(settings.concurrency, settings.timeout_s, settings.max_tries),
         pricing=Pricing(price, nano_usd(config.budget.llm_usd)),
+        rationale=settings.rationale,
+        sureness=settings.sureness,
+        verify=settings.verify,
+        demonstrator=demonstrator,
         prompt_folder=_own_prompts(folder),
     )
     return chat
@@ -57,11 +81,19 @@ def _own_prompts(folder: Path) -> Path | None:
     return folder / "prompts" if (folder / "prompts").is_dir() else None
 
 
-def make_chats(config: ProjectConfig, scheme: LabelScheme, store: SqlStore, folder: Path) -> Annotator:
+def make_chats(
+    config: ProjectConfig,
+    scheme: LabelScheme,
+    store: SqlStore,
+    folder: Path,
+    *,
+    demonstrator: Demonstrator | None = None,
+) -> Annotator:
     """Return the chat annotator, the panel or the cascade that the settings ask for; all share one cap."""
 
     def chat(settings: LLMSettings) -> "Chat":
-        return make_chat(config.model_copy(update={"llm": settings}), scheme, store, folder)
+        own = config.model_copy(update={"llm": settings})
+        return make_chat(own, scheme, store, folder, demonstrator=demonstrator)
 
     settings = config.llm
     members = [chat(settings), *(chat(member.over(settings)) for member in settings.panel)]

@@ -75,8 +75,21 @@ class LLMSettings(Section):
     """As the server calls it."""
     api_key_env: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key."""
-    prompts: tuple[str, ...] = ("classify.v1", "classify_reversed.v1", "classify_terse.v1")
+    prompts: tuple[str, ...] = ("classify.v2", "classify_reversed.v2", "classify_terse.v2")
     """Each text is asked with each of them; a folder `prompts/` in the project is searched first."""
+    demonstrations: str = "none"
+    """Texts labelled by people that each prompt shows: `nearest`, `diverse` (the nearest of each label in turn), `mmr`
+    (near, but unlike each other), `fixed` (the same for all texts, which servers can cache), `none`, or a plug-in."""
+    n_demonstrations: int = Field(5, ge=1, le=100)
+    """Demonstrations a text."""
+    demonstration_options: dict[str, Any] = Field(default_factory=dict)
+    """Constructor fields of the chosen way, such as `max_similarity` (0.95): nearer texts count as the same."""
+    rationale: bool = False
+    """Ask for one sentence before the label; an answer may then take 96 tokens more than `max_answer_tokens`."""
+    sureness: bool = False
+    """Ask how likely the label is in one of five words, as one more signal of certainty."""
+    verify: bool = False
+    """Ask once more about each text whether the model's most frequent label is right, as one more signal."""
     concurrency: int = Field(16, ge=1, le=1024)
     """Calls under way at once."""
     timeout_s: float = Field(60.0, gt=0.0)

@@ -144,6 +144,7 @@ class Loop:
     def _annotate(self, number: int) -> bool:
         if self.steps.llm is None:
             return True
+        self._teach(number)
         llm = _at_round(self.steps.llm, number)
         answered = self.situation.ids_llm_answered()
         routed = self.situation.decided(number, Stage.ROUTE, Outcome.LLM)
@@ -209,6 +210,17 @@ class Loop:
         return True
 
     # What the steps stand on.
+
+    def _teach(self, number: int) -> None:
+        """Hand the labels of people to the LLM's demonstrations: those that were there when the step began."""
+        if self.steps.demonstrator is None:
+            return
+        last_row = self.store.read_note(number, "demonstrated_to")
+        if last_row is None:
+            # Other demonstrations would make other requests, and what was paid before a kill would be paid again.
+            last_row = max((answer.row_id or 0 for answer in self.store.annotations()), default=0)
+            self.store.note(number, "demonstrated_to", last_row)
+        self.steps.demonstrator.learn(self.situation.bank(last_row), self.situation.embed)
 
     def _n_for_llm(self, now: Moment) -> int:
         """Return how many examples the LLM is asked about in a round."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from llm_al.evaluation.stopping import Stopping
 from llm_al.places import Places
-from llm_al.protocols import Aggregator, Annotator, Strategy
+from llm_al.protocols import Aggregator, Annotator, Demonstrator, Strategy
 from llm_al.routers.two_stage import TwoStage
 from llm_al.supervision import Supervision
 from llm_al.types import RoundRecord
@@ -23,6 +23,8 @@ class Steps:
     consensus: Aggregator
     supervision: Supervision
     stopping: Stopping
+    demonstrator: Demonstrator | None = None
+    """The one that `llm` asks for demonstrations."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,19 @@ from llm_al.protocols import Aggregator, LoopStore
 from llm_al.routers.evidence import Context
 from llm_al.routers.neighbours import neighbour_shares
 from llm_al.student_files import StudentFiles
-from llm_al.types import AnnotatorKind, Certificate, Decision, Outcome, Positions, Proba, Stage
+from llm_al.types import (
+    NONE_OF_THESE,
+    AnnotatorKind,
+    Certificate,
+    Decision,
+    Embeddings,
+    Example,
+    LabelledBank,
+    Outcome,
+    Positions,
+    Proba,
+    Stage,
+)
 
 __all__ = ["Moment", "Situation"]
 
@@ -76,6 +88,26 @@ class Situation:
             groups=self.corpus.groups,
         )
         return Moment(number, answers, accepted, view)
+
+    def bank(self, last_row: int) -> LabelledBank:
+        """Return what people had labelled when the store's annotations ended at row `last_row`."""
+        known = [answer for answer in self.store.annotations() if (answer.row_id or 0) <= last_row]
+        answers, names = read_answers(known, self.corpus, self.consensus), self.corpus.scheme.names
+        is_shown = answers.human >= 0
+        if self.corpus.scheme.is_open:
+            is_shown = is_shown | answers.is_outside
+        rows = np.flatnonzero(is_shown)
+        return LabelledBank(
+            ids=[self.corpus.ids[int(row)] for row in rows],
+            texts=self.corpus.texts_at(rows),
+            labels=[names[answers.human[row]] if answers.human[row] >= 0 else NONE_OF_THESE for row in rows],
+            embeddings=np.asarray(self.corpus.embeddings[rows]),
+            groups=np.asarray(self.corpus.groups[rows]),
+        )
+
+    def embed(self, examples: Sequence[Example]) -> Embeddings:
+        """Return the embeddings of some examples of the pool, shape (k, d)."""
+        return np.asarray(self.corpus.embeddings[[self.corpus.position_of[example.id] for example in examples]])
 
     def context(self, now: Moment, rows: Positions) -> Context:
         """Return what the student and the labelled neighbours say about some rows."""

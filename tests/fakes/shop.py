@@ -94,7 +94,8 @@ FAST: dict[str, Any] = {
 
 def settings(**changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return `FAST` with some sections changed: ``settings(budget={"rounds": 1})``."""
-    return {**FAST, **{name: {**FAST.get(name, {}), **values} for name, values in changes.items()}}
+    whole = {name: {**FAST.get(name, {}), **new} if isinstance(new, Mapping) else new for name, new in changes.items()}
+    return {**FAST, **whole}
 
 
 def write_table(path: Path, rows: list[dict[str, str]], columns: str = "id text label") -> Path:
