@@ -1,6 +1,7 @@
 """From the `llm` section of the settings to annotators."""
 
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def make_chat(
         ledger=store.ledger,
         prompts=settings.prompts,
         sampling=Sampling(settings.temperature, settings.max_answer_tokens, settings.logprobs),
-        limits=Limits(settings.concurrency, settings.timeout_s, settings.max_tries),
+        limits=Limits(**{field.name: getattr(settings, field.name) for field in fields(Limits)}),
         pricing=Pricing(price, nano_usd(config.budget.llm_usd)),
         rationale=settings.rationale,
         sureness=settings.sureness,

@@ -96,6 +96,14 @@ class LLMSettings(Section):
     """For one try."""
     max_tries: int = Field(5, ge=1, le=20)
     """For one call."""
+    max_wait_s: float = Field(120.0, gt=0.0)
+    """Longest single wait; a server that asks for more gives up the call."""
+    requests_per_minute: float | None = Field(None, gt=0.0)
+    """None learns the limit from the server's headers; without such headers there is none."""
+    tokens_per_minute: float | None = Field(None, gt=0.0)
+    """Tokens in and out; None as above."""
+    hedge_after_s: float | None = Field(None, gt=0.0)
+    """Send a call a second time when its answer takes longer; both may be charged. None never does."""
     max_answer_tokens: int = Field(64, ge=1)
     """Upper limit of an answer; part of the price that is reserved."""
     temperature: float = Field(0.0, ge=0.0, le=2.0)
@@ -116,3 +124,8 @@ class LLMSettings(Section):
     `none_of_these` and `signal`."""
     record: str | None = None
     """File that keeps every LLM answer in the form that `replay` reads; written anew after each round."""
+    synthesize: int = Field(0, ge=0, le=50)
+    """So many texts are written for each label of which people have found no example; 0 writes none. They are
+    learned from with `synthetic_weight` unless they hurt; never pooled, asked about, tested on or exported unasked."""
+    synthetic_weight: float = Field(0.3, gt=0.0, lt=1.0)
+    """Of a written text in training; a person's label weighs 1."""
