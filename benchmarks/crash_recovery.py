@@ -28,9 +28,7 @@ from _attempts import Attempt, Case, Moment, attempt, moments, warm_up
 from _results import Claim, table, write
 
 from llm_al import demo
-from llm_al.annotators.chat.prompts import load_prompt
-from llm_al.annotators.chat.requests import ask
-from llm_al.annotators.engine.settings import Endpoint, Sampling
+from llm_al.annotators.chat import Chat
 from llm_al.project import Project
 
 NAME = "crash_recovery"
@@ -86,14 +84,14 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _calls(folder: Path) -> dict[str, tuple[str, int, int]]:
-    """Return state, reserved and paid nano-dollars of every LLM call in a project's ledger, read from outside."""
+def _calls(folder: Path) -> dict[str, tuple[str, int]]:
+    """Return state and booked nano-dollars of every LLM call in a project's ledger, read from outside."""
     path = folder / "project.db"
     if not path.exists():
         return {}
     with closing(sqlite3.connect(path)) as database:
-        query = "select request_hash, state, reserved_nanousd, cost_nanousd from llm_calls"
-        return {row[0]: (row[1], row[2], row[3]) for row in database.execute(query)}
+        query = "select request_hash, state, reserved_nanousd + cost_nanousd + lost_nanousd from llm_calls"
+        return {row[0]: (row[1], row[2]) for row in database.execute(query)}
 
 
 def _log(path: Path) -> list[dict[str, Any]]:
@@ -104,12 +102,11 @@ def _log(path: Path) -> list[dict[str, Any]]:
 def _hashes(folder: Path) -> dict[str, str]:
     """Return the request hash of every question that the project can ask, by the hash of its messages."""
     with Project.open(folder) as project:
-        settings = project.config.llm
-        endpoint = Endpoint(str(settings.base_url), settings.model, None, settings.api_key_env)
-        sampling = Sampling(settings.temperature, settings.max_answer_tokens, settings.logprobs)
-        prompts = [load_prompt(name, project.scheme) for name in settings.prompts]
+        chat = project.loop().steps.llm
+        if not isinstance(chat, Chat):
+            raise SystemExit(f"the project asks {chat}, which is no chat annotator")
         examples = [example for chunk in project.store.iter_examples() for example in chunk]
-        asked = [ask(endpoint, sampling, prompt, example.text) for example in examples for prompt in prompts]
+        asked = [question.request(example.text) for example in examples for question in chat.questions()]
     return {hashlib.sha256(json.dumps(list(r.messages)).encode()).hexdigest(): r.hash for r in asked}
 
 
@@ -134,7 +131,7 @@ def kill_and_continue(case: Case, folder: Path, plan: list[Moment]) -> Outcome:
         outcome.attempts.append(made)
         if not made.killed_in:
             return outcome
-        outcome.open_at_kills.update(h for h, (state, _, _) in _calls(folder).items() if state == "reserved")
+        outcome.open_at_kills.update(h for h, (state, _) in _calls(folder).items() if state == "reserved")
     outcome.attempts.append(attempt(case, folder))
     return outcome
 
@@ -161,7 +158,7 @@ def money(folder: Path, log: Path, open_at_kills: Counter[str]) -> dict[str, int
         for entry in entries
     }
     again = {h: n - 1 for h, n in paid.items() if n > 1}
-    ledger = sum(cost if state == "settled" else reserved for state, reserved, cost in calls.values())
+    ledger = sum(booked for _, booked in calls.values())
     return {
         "n_paid": sum(paid.values()),
         "n_requests": len(paid),
@@ -242,11 +239,11 @@ def claims(tally: Tally, n_kills: int) -> list[Claim]:
         none("killed demos whose labels differ from the undisturbed run", tally.n_different, "projects"),
     ]
     if paid := tally.money:
-        beyond = (paid["server_nanousd"] - paid["server_again_nanousd"] - paid["ledger_nanousd"]) / 1e9
+        beyond = (paid["server_nanousd"] - paid["ledger_nanousd"]) / 1e9
         made += [
             none("calls paid twice that were not in flight at a kill", paid["n_paid_again_not_in_flight"], "calls"),
             none("paid calls that the ledger does not know", paid["n_paid_unknown_to_ledger"], "calls"),
-            none("server's total beyond the ledger's, second payments of calls in flight aside", beyond, "USD"),
+            none("server's total beyond the ledger's, second payments included", beyond, "USD"),
         ]
     return made
 
