@@ -269,7 +269,7 @@ def sections_of(rows: Sequence[Row]) -> dict[str, str]:
                 mine = [r for r in rows if (r.data, r.label, r.features) == (name, label, features)]
                 best = max(dict.fromkeys(r.best_signal for r in mine), key=[r.best_signal for r in mine].count)
                 numbers = {column: _mean(mine, column) for column in _COLUMNS}
-                shown.append({"data": name, "features": features, **numbers, "best signal": best})
+                shown.append({"data": name, "features": features, **numbers, "best signal": best.replace("|", "\\|")})
         sections[f"Label of the {label}"] = table(shown, ["data", "features", *_COLUMNS, "best signal"])
     return sections
 
