@@ -111,6 +111,11 @@ class Demonstrations(Protocol):
 class Demonstrator(Protocol):
     """Shows an LLM annotator what people have labelled so far."""
 
+    @property
+    def k(self) -> int:
+        """Most demonstrations of a text."""
+        ...
+
     def learn(self, bank: LabelledBank, embed: Callable[[Sequence[Example]], Embeddings]) -> None:
         """Take the place of what was known; `embed` gives unit-length rows of texts that are asked about."""
         ...

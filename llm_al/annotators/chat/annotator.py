@@ -203,8 +203,27 @@ class Chat:
             yield annotation
 
     def estimate(self, examples: Sequence[Example]) -> Estimate:
-        """Return calls, tokens and money for these examples; sends nothing."""
-        return estimate(self.questions(), examples, ledger=self.ledger, price=self.pricing.known(self.endpoint))
+        """Return calls, tokens and money for these examples; sends nothing.
+
+        As long as nobody has labelled anything, the next examples stand for the demonstrations to come.
+        """
+        questions, verification = self.questions(), self.verification()
+
+        def requests_of(position: int) -> list[Request]:
+            example, stand_ins = examples[position], self._stand_ins(examples, position)
+            [shown] = self._shown([example])
+            requests = [question.request(example.text, shown or stand_ins) for question in questions]
+            if verification is not None:
+                requests.append(verification.question.request(example.text, self.scheme.names[0]))
+            return requests
+
+        return estimate(requests_of, len(examples), ledger=self.ledger, price=self.pricing.known(self.endpoint))
+
+    def _stand_ins(self, examples: Sequence[Example], position: int) -> tuple[Demonstration, ...]:
+        n_shown = 0 if self.demonstrator is None else min(self.demonstrator.k, len(examples) - 1)
+        label = self.scheme.names[0]
+        places = range(position + 1, position + 1 + n_shown)
+        return tuple(Demonstration(examples[place % len(examples)].text, label) for place in places)
 
     def _found(self, examples: Iterable[Example], *, n_total: int) -> Iterator[Indexed]:
         verification = self.verification()

@@ -1,13 +1,11 @@
 """What a run would cost, without a single call."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from llm_al.annotators.chat.questions import Classify
 from llm_al.annotators.engine.prices import Price
 from llm_al.annotators.engine.requests import Request
 from llm_al.money import Ledger
-from llm_al.types import Example
 
 __all__ = ["Estimate", "count_tokens", "estimate", "sample"]
 
@@ -63,25 +61,31 @@ def sample(n: int) -> Sequence[int]:
 
 
 def estimate(
-    questions: Sequence[Classify], examples: Sequence[Example], *, ledger: Ledger, price: Price | None
+    requests_of: Callable[[int], Sequence[Request]], n_examples: int, *, ledger: Ledger, price: Price | None
 ) -> Estimate:
-    """Return calls, tokens and money of asking every question about every example."""
+    """Return calls, tokens and money of all requests about all examples.
+
+    Parameters
+    ----------
+    requests_of : callable
+        Returns what is asked about the example at a position; called for a sample of them.
+    """
     low = middle = high = 0.0
-    n_asked, max_out, positions = 0, 5, sample(len(examples))
-    for question in questions:
-        for position in positions:
-            request = question.request(examples[position].text)
+    n_asked, n_all, max_out, positions = 0, 0, 5, sample(n_examples)
+    for position in positions:
+        for request in requests_of(position):
+            n_all += 1
             if ledger.cached(request.hash) is not None:
                 continue
             n_asked += 1
             max_out = max(max_out, request.sampling.max_answer_tokens)
             counts = count_tokens(request)
             low, middle, high = low + counts[0], middle + counts[1], high + counts[2]
-    scale = len(examples) / len(positions) if positions else 0.0
+    scale = n_examples / len(positions) if positions else 0.0
     n_calls = round(n_asked * scale)
     return Estimate(
         n_calls=n_calls,
-        n_cached=len(examples) * len(questions) - n_calls,
+        n_cached=round(n_all * scale) - n_calls,
         n_tokens_in=round(middle * scale),
         n_tokens_out=N_TOKENS_OUT * n_calls,
         cost_low_nanousd=price.cost_nanousd(round(low * scale), 5 * n_calls) if price else None,

@@ -19,8 +19,9 @@ PROMPTS = ("classify.v2", "classify_reversed.v2", "classify_terse.v2")
 class Always:
     """Shows the same demonstrations to everyone, and counts how often it was asked."""
 
-    def __init__(self, *shown: Demonstration) -> None:
+    def __init__(self, *shown: Demonstration, k: int = 5) -> None:
         self.shown = shown
+        self.k = k
         self.n_asked = 0
 
     def learn(self, bank: LabelledBank, embed: object) -> None:
@@ -142,3 +143,22 @@ def test_streams_verify_too(make_chat, examples) -> None:
     streamed = list(chat.stream(iter(examples)))
     assert len(streamed) == 9
     assert all(Signal.P_TRUE in a.signals for a in streamed)
+
+
+def test_an_estimate_counts_demonstrations_and_verification_before_anything_is_labelled(make_chat, examples) -> None:
+    plain, wide = make_chat(prompts=PROMPTS), make_chat(prompts=PROMPTS, demonstrator=Always(k=2), verify=True)
+    assert plain.estimate(examples).n_calls == 9
+    assert wide.estimate(examples).n_calls == 12
+    shown, bare = (
+        make_chat(prompts=("classify.v2",), demonstrator=Always(k=k)).estimate(examples).n_tokens_in for k in (2, 0)
+    )
+    # Two texts of some 20 characters in markers of some 50, and a sentence about them, for three texts.
+    assert 3 * 2 * 10 < shown - bare < 3 * 150
+
+
+def test_an_estimate_of_what_is_paid_already_is_nothing_also_with_demonstrations(make_chat, examples) -> None:
+    always = Always(Demonstration("parcel lost", "delivery"))
+    chat = make_chat(prompts=PROMPTS, demonstrator=always, transport=FakeChat().transport())
+    chat.annotate(examples)
+    estimate = chat.estimate(examples)
+    assert (estimate.n_calls, estimate.n_cached) == (0, 9)
