@@ -138,8 +138,8 @@ def choose(
         Certainty at which to stop.
     """
     race = _Race(candidates)
-    for id_, label in known.items():
-        race.learn(id_, label)
+    for known_id, known_label in known.items():
+        race.learn(known_id, known_label)
     step = race.standing()
     yield step
     for _ in range(max_labels):
