@@ -2,17 +2,29 @@
 
 import asyncio
 import ssl
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
 
 from llm_al.annotators.engine.prices import is_local
 from llm_al.annotators.engine.settings import Endpoint, Limits
+from llm_al.errors import ConfigError
 
-__all__ = ["BrokenOffError", "NotSentError", "NotTrustedError", "Received", "Wire", "certificates", "open_wire"]
+__all__ = [
+    "BrokenOffError",
+    "NotSentError",
+    "NotTrustedError",
+    "Received",
+    "Wire",
+    "certificates",
+    "open_wire",
+    "proxy_of",
+]
 
 _MAX_BYTES = 32 * 2**20
 """A longer response is no completion."""
@@ -58,6 +70,27 @@ def open_wire(endpoint: Endpoint, limits: Limits, transport: httpx2.AsyncBaseTra
     return _Network(endpoint, limits) if transport is None else _Transport(endpoint, limits, transport)
 
 
+def proxy_of(base_url: str) -> str | None:
+    """Return the proxy that the environment names for a server; None for servers of this machine or network.
+
+    Raises
+    ------
+    ConfigError
+        If it is no HTTP proxy.
+    """
+    parts = urlsplit(base_url)
+    if is_local(base_url) or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if proxy is not None and not proxy.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"the proxy for {base_url} in the environment is of the kind {proxy.split(':')[0]!r}; allowed are http and "
+            "https; set HTTPS_PROXY to one of these, or name the server in NO_PROXY"
+        )
+    return proxy
+
+
 def _headers(endpoint: Endpoint) -> dict[str, str]:
     return {"Authorization": f"Bearer {endpoint.api_key or 'none'}", "Content-Type": "application/json"}
 
@@ -67,12 +100,13 @@ class _Network:
 
     def __init__(self, endpoint: Endpoint, limits: Limits) -> None:
         self._base_url = endpoint.base_url
+        # Asked once: the library would read the environment and ~/.netrc again for every request, and
+        # send what it finds there in place of the key.
+        self._proxy = proxy_of(endpoint.base_url)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=limits.concurrency * 2, keepalive_timeout=_IDLE_S, ssl=certificates()),
             timeout=aiohttp.ClientTimeout(total=limits.timeout_s),
             headers=_headers(endpoint),
-            # A proxy from the environment cannot reach this machine's own ports.
-            trust_env=not is_local(endpoint.base_url),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
@@ -81,7 +115,7 @@ class _Network:
         try:
             # A redirect would carry the key elsewhere.
             async with self._session.request(
-                method, url, data=body, headers=headers, allow_redirects=False
+                method, url, data=body, headers=headers, proxy=self._proxy, allow_redirects=False
             ) as response:
                 content = await _read(response.content)
                 return Received(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
