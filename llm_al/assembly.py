@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_al import registry
 from llm_al.config import ProjectConfig
@@ -26,7 +26,11 @@ from llm_al.store.store import SqlStore
 from llm_al.student_files import StudentFiles
 from llm_al.students.saved import load as load_student
 from llm_al.supervision import Supervision
+from llm_al.synthesis import Synthesis
 from llm_al.types import SKIP, Embeddings, LabelScheme, Split
+
+if TYPE_CHECKING:
+    from llm_al.llm_tasks import LLMTasks
 
 __all__ = ["Assembly"]
 
@@ -115,6 +119,7 @@ class Assembly:
                 config.strategy.name,
                 cold_start=config.strategy.cold_start,
                 labels_per_class=config.strategy.cold_start_labels_per_class,
+                cold_options=self._cold_options(),
             ),
             router=TwoStage(**settings.model_dump()),
             llm=self.llm(),
@@ -126,6 +131,7 @@ class Assembly:
             ),
             stopping=self.stopping(),
             demonstrator=self._demonstrator,
+            synthesis=self.synthesis(),
         )
 
     def plan(self) -> Plan:
@@ -182,6 +188,29 @@ class Assembly:
             return zero_shot
         other: Annotator = registry.make("annotator", settings.annotator, **settings.options)
         return other
+
+    def tasks(self) -> "LLMTasks":
+        """Return what the LLM does beside labelling.
+
+        Raises
+        ------
+        ConfigError
+            If the project has no chat annotator.
+        """
+        from llm_al.llm_tasks import LLMTasks, chat_of
+
+        return LLMTasks(chat_of(self.config, self.scheme, self.store, self.folder), self.warn)
+
+    def synthesis(self) -> Synthesis | None:
+        """Return what writes texts for labels without examples; None unless `llm.synthesize` asks for it."""
+        settings = self.config.llm
+        if not settings.synthesize:
+            return None
+        write, encode = self.tasks().write, self.embedder().encode
+        return Synthesis(write, encode, n_per_label=settings.synthesize, weight=settings.synthetic_weight)
+
+    def _cold_options(self) -> dict[str, Any]:
+        return {"choose": self.tasks().choose} if self.config.strategy.cold_start == "llm" else {}
 
     def human(self) -> Annotator:
         """Return who answers within a run; people in the terminal or elsewhere answer between runs."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from llm_al import __version__, cli_llm, console
+from llm_al import __version__, cli_llm, cli_propose, console
 from llm_al.cli_shell import HERE, ME, WAITING, AsJson, Folder, clean, opened
 from llm_al.errors import DataError
 
@@ -182,7 +182,7 @@ def estimate(folder: Folder = HERE, as_json: AsJson = False) -> None:
 def export(
     folder: Folder = HERE,
     to: Annotated[Path | None, typer.Option(help=".csv, .jsonl, .parquet, or a folder for `datasets`.")] = None,
-    sources: Annotated[str, typer.Option(help="Which labels: human, llm, pseudo.")] = "human,llm,pseudo",
+    sources: Annotated[str, typer.Option(help="Which labels: human, llm, pseudo; or synthetic.")] = "human,llm,pseudo",
     spreadsheet_safe: Annotated[bool, typer.Option(help="Quote cells that a spreadsheet would run.")] = False,
 ) -> None:
     """Write the labels with their posterior and where they came from."""
@@ -259,6 +259,7 @@ def demo(
 
 
 cli_llm.add_commands(app)
+cli_propose.add_commands(app)
 
 
 def main() -> None:

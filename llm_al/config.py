@@ -63,7 +63,7 @@ class StrategySettings(Section):
     name: str = "margin+diverse"
     """`scorer+selector`: random, least_confidence, margin, entropy; top, kcenter, diverse, cluster."""
     cold_start: str = "typical"
-    """`typical` or `centres`."""
+    """`typical`, `centres`, or `llm`: an LLM chooses the very first examples (needs `llm.annotator: chat`)."""
     cold_start_labels_per_class: float = Field(2.0, ge=0.0)
     """Below this many human labels a class, `cold_start` selects."""
     initial: int = Field(30, ge=1)

@@ -34,6 +34,18 @@ class LabelRows:
             if row is not None:
                 yield row
 
+    def synthetic(self) -> Iterator[ExportRow]:
+        """Yield the texts that an LLM wrote, for those who ask for them; they are no examples of the pool."""
+        for n, written in enumerate(self.situation.synthetic(), start=1):
+            yield ExportRow(
+                id=f"synthetic-{written.round}-{n}",
+                text=written.text,
+                label=written.label,
+                source=Source.SYNTHETIC,
+                annotators=("llm",),
+                round=written.round,
+            )
+
 
 def _labelled(now: Moment, corpus: Corpus, position: int, text: str) -> ExportRow | None:
     names = corpus.scheme.names

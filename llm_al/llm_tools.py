@@ -1,21 +1,37 @@
 """What a project can do with its LLM beside labelling: look at its quality, record it, compare, propose."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llm_al import registry
 from llm_al.annotators.terminal import Terminal
 from llm_al.assembly import Assembly
+from llm_al.disagreements import disagreements, known_labels
+from llm_al.explore import Overview, explore, namer
 from llm_al.formats.llm_runs import write_llm_runs
 from llm_al.llm_assembly import replay_file
 from llm_al.llm_choice import ChoiceStep, choose, read_answers_of_runs
 from llm_al.llm_quality import llm_quality
 from llm_al.llm_status import LLMStatus
 from llm_al.loop import Loop
-from llm_al.protocols import Annotator
+from llm_al.proposals import (
+    Descriptions,
+    Gaps,
+    accepted_descriptions,
+    accepted_rules,
+    propose_descriptions,
+    propose_rules,
+)
+from llm_al.protocols import Annotator, Progress
 from llm_al.recording import human_labels, recorded_rows
+from llm_al.reports.explore import write_page
+from llm_al.store.lock import ProjectLock
 from llm_al.types import Annotation, Split
+
+if TYPE_CHECKING:
+    from llm_al.llm_tasks import LLMTasks
 
 __all__ = ["LLMTools"]
 
@@ -98,6 +114,66 @@ class LLMTools:
         replay = replay_file(path, self.assembly.scheme, **options)
         for examples in self.assembly.store.iter_examples(Split.POOL):
             yield from replay.annotate(examples)
+
+    def describe(self) -> Descriptions:
+        """Let the LLM describe each label from what people have labelled; writes `proposals/descriptions.yaml`.
+
+        Raises
+        ------
+        ConfigError
+            If the project has no chat annotator.
+        DataError
+            If people have labelled nothing yet.
+        """
+        tasks, situation = self._tasks(), self.loop().situation
+        known = known_labels(situation, seed=self.assembly.config.seed)
+        return propose_descriptions(tasks, self.assembly.scheme, known, self.assembly.folder)
+
+    def accept_descriptions(self, names: Sequence[str]) -> list[str]:
+        """Put proposed descriptions into `project.yaml`; return what happened, one line each."""
+        with ProjectLock(self.assembly.folder):
+            return accepted_descriptions(self.assembly.folder, names)
+
+    def critique(self) -> Gaps:
+        """Let the LLM find what the guidelines leave open; writes `proposals/guidelines.md`.
+
+        Raises
+        ------
+        ConfigError
+            If the project has no chat annotator.
+        """
+        tasks, situation = self._tasks(), self.loop().situation
+        cases = disagreements(situation, number=len(self.assembly.store.round_records()))
+        return propose_rules(tasks, cases, self.assembly.folder)
+
+    def accept_rules(self, numbers: Sequence[str]) -> list[str]:
+        """Append proposed rules to the guidelines; return what happened, one line each."""
+        with ProjectLock(self.assembly.folder):
+            return accepted_rules(self.assembly.folder, self.assembly.config.guidelines, numbers)
+
+    def explore(
+        self, n_clusters: int = 12, *, use_llm: bool = True, progress: Progress = lambda _what, _done, _total: None
+    ) -> Overview:
+        """Group the pool and name the groups: by the LLM where the project has a chat annotator, else by keywords."""
+        is_chat = use_llm and self.assembly.config.llm.annotator == "chat"
+        before = self.assembly.store.spent_nanousd()
+        found = explore(
+            self.assembly.corpus(progress),
+            n_clusters,
+            project=self.assembly.config.name,
+            seed=self.assembly.config.seed,
+            name=namer(self._tasks()) if is_chat else None,
+        )
+        return replace(found, cost_nanousd=self.assembly.store.spent_nanousd() - before)
+
+    def write_overview(self, overview: Overview, path: Path | None = None) -> Path:
+        """Write what `explore` found as one HTML page, `explore.html` by default; return its path."""
+        path = path or self.assembly.folder / "explore.html"
+        write_page(overview.to_dict(), path)
+        return path
+
+    def _tasks(self) -> "LLMTasks":
+        return self.assembly.tasks().at_round(len(self.assembly.store.round_records()))
 
     def keep_record(self) -> None:
         """Write the file that the setting `llm.record` names, if it names one."""

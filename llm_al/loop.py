@@ -27,6 +27,7 @@ from llm_al.routers.two_stage import RouteInput
 from llm_al.situation import Moment, Situation
 from llm_al.student_files import StudentFiles
 from llm_al.supervision import Summary
+from llm_al.synthesis import synthetic_to_json
 from llm_al.types import (
     AnnotatorKind,
     Decision,
@@ -81,6 +82,7 @@ class Loop:
             "annotate": self._annotate,
             "review": self._review,
             "ask": self._ask,
+            "synthesise": self._synthesise,
             "train": self._train,
             "predict": self._predict,
         }
@@ -189,6 +191,15 @@ class Loop:
         self.progress("human answers", len(waiting), len(waiting))
         return not self.store.pending()
 
+    def _synthesise(self, number: int) -> bool:
+        synthesis = self.steps.synthesis
+        if synthesis is not None and self.store.read_note(number, "synthetic") is None:
+            answers, known = self.situation.answers(), self.situation.synthetic()
+            rng = self._rng(number, "synthesise")
+            written = synthesis.make(answers, self.corpus, known, number=number, rng=rng)
+            self.store.note(number, "synthetic", synthetic_to_json(written))
+        return True
+
     def _train(self, number: int) -> bool:
         answers, candidates = self.situation.answers(), self.situation.candidates()
         certificate = None
@@ -197,12 +208,15 @@ class Loop:
             certificate = self.steps.router.certify(tested, self._rng(number, "certify"))
             self.store.note(number, "certificate", asdict(certificate))
         now = self.situation.moment(number, answers, candidates.accepted(certificate, self.corpus))
-        mixture = self.steps.supervision.mix(now.view, answers, now.accepted, self._rng(number, "mix"))
+        synthesis = self.steps.synthesis
+        written = synthesis.training_set(self.situation.synthetic(), self.corpus) if synthesis is not None else None
+        rng = self._rng(number, "mix")
+        mixture = self.steps.supervision.mix(now.view, answers, now.accepted, rng, written=written)
         self.store.note(number, "supervision", mixture.summary.to_json())
-        self.progress(f"training on {len(mixture.weights)} labels", 0, 0)
         training = mixture.training_set(self.corpus)
+        self.progress(f"training on {len(training)} labels", 0, 0)
         self.students.train(number, training, self.corpus.scheme.names, seed=self._seed(number, "student"))
-        self.progress(f"training on {len(mixture.weights)} labels", 1, 1)
+        self.progress(f"training on {len(training)} labels", 1, 1)
         return True
 
     def _predict(self, number: int) -> bool:
@@ -284,6 +298,7 @@ class Loop:
             cost_nanousd=self.store.spent_nanousd(),
             metrics=self._metrics(number),
             certificate=self.situation.certificate(number),
+            n_synthetic=summary.n_synthetic,
             sources=summary.sources,
             guard=summary.reason,
             kappa=self._kappa(number),

@@ -7,6 +7,7 @@ from llm_al.places import Places
 from llm_al.protocols import Aggregator, Annotator, Demonstrator, Strategy
 from llm_al.routers.two_stage import TwoStage
 from llm_al.supervision import Supervision
+from llm_al.synthesis import Synthesis
 from llm_al.types import RoundRecord
 
 __all__ = ["Plan", "RoundOutcome", "Steps"]
@@ -23,6 +24,7 @@ class Steps:
     consensus: Aggregator
     supervision: Supervision
     stopping: Stopping
+    synthesis: Synthesis | None = None
     demonstrator: Demonstrator | None = None
     """The one that `llm` asks for demonstrations."""
 

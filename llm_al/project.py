@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +267,7 @@ class Project:
         return explain(self.loop().situation, example_id, self._last_round())
 
     def label_rows(self, sources: Sequence[str] = ("human", "llm", "pseudo")) -> Iterator[ExportRow]:
-        """Yield one row a pool example, with posterior, source, annotators and round.
+        """Yield one row a pool example, with posterior, source, annotators and round; written texts on demand only.
 
         Raises
         ------
@@ -275,9 +276,10 @@ class Project:
         """
         unknown = sorted(set(sources) - {str(source) for source in Source})
         if unknown:
-            raise ConfigError(f"unknown source {unknown[0]!r}; choose from: human, llm, pseudo")
+            raise ConfigError(f"unknown source {unknown[0]!r}; choose from: human, llm, pseudo, synthetic")
         rows = LabelRows(self.loop().situation, self._last_round())
-        return (row for row in rows if row.source in sources)
+        written = rows.synthetic() if Source.SYNTHETIC in sources else ()
+        return (row for row in chain(rows, written) if row.source in sources)
 
     def labels(self, sources: Sequence[str] = ("human", "llm", "pseudo")) -> Any:
         """Return the labels as a `datasets.Dataset`."""

@@ -31,6 +31,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "cold_start": {
         "centres": "llm_al.strategies.cold_start:Centres",
+        "llm": "llm_al.strategies.first_choice:FirstChoice",
         "typical": "llm_al.strategies.cold_start:Typical",
     },
     "annotator": {
@@ -110,7 +111,13 @@ def make(kind: str, name: str, **options: Any) -> Any:
     return cls(**options)
 
 
-def make_strategy(name: str, *, cold_start: str = "typical", labels_per_class: float = 2.0) -> Strategy:
+def make_strategy(
+    name: str,
+    *,
+    cold_start: str = "typical",
+    labels_per_class: float = 2.0,
+    cold_options: Mapping[str, Any] | None = None,
+) -> Strategy:
     """Build a strategy from ``"scorer+selector"``; a scorer alone takes the top k.
 
     Parameters
@@ -119,9 +126,13 @@ def make_strategy(name: str, *, cold_start: str = "typical", labels_per_class: f
         For example ``"margin+diverse"``, ``"entropy"`` or ``"random"``.
     cold_start : str
         Selects while there are fewer than `labels_per_class` labels a class.
+    cold_options : mapping, optional
+        Constructor fields of the cold start.
     """
     combined = import_module("llm_al.strategies.combined")
     scorer, _, selector = name.partition("+")
     main = combined.Combined(make("scorer", scorer), make("selector", selector or "top"))
-    strategy: Strategy = combined.ColdStartThen(make("cold_start", cold_start), main, labels_per_class)
+    strategy: Strategy = combined.ColdStartThen(
+        make("cold_start", cold_start, **(cold_options or {})), main, labels_per_class
+    )
     return strategy

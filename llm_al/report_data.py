@@ -68,7 +68,12 @@ def write_model_card(config: ProjectConfig, loop: Loop, number: int) -> None:
 
 
 def _training_counts(summary: Summary) -> dict[str, int]:
-    counts = {Source.HUMAN: summary.n_human, Source.LLM: summary.n_llm, Source.PSEUDO: summary.n_pseudo}
+    counts = {
+        Source.HUMAN: summary.n_human,
+        Source.LLM: summary.n_llm,
+        Source.PSEUDO: summary.n_pseudo,
+        Source.SYNTHETIC: summary.n_synthetic,
+    }
     return {str(source): n for source, n in counts.items() if source in summary.sources}
 
 

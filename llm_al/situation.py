@@ -13,6 +13,7 @@ from llm_al.protocols import Aggregator, LoopStore
 from llm_al.routers.evidence import Context
 from llm_al.routers.neighbours import neighbour_shares
 from llm_al.student_files import StudentFiles
+from llm_al.synthesis import read_synthetic
 from llm_al.types import (
     NONE_OF_THESE,
     AnnotatorKind,
@@ -25,6 +26,7 @@ from llm_al.types import (
     Positions,
     Proba,
     Stage,
+    SyntheticText,
 )
 
 __all__ = ["Moment", "Situation"]
@@ -60,6 +62,11 @@ class Situation:
         numbers = [int(row["number"]) for row in self.store.rounds()]
         notes = {number: self.store.read_note(number, "evidence") or [] for number in numbers}
         return read_candidates({n: evidence_from_json(rows) for n, rows in notes.items()}, self.store.decisions())
+
+    def synthetic(self) -> list[SyntheticText]:
+        """Return every text that an LLM wrote for a label without examples."""
+        numbers = [int(row["number"]) for row in self.store.rounds()]
+        return read_synthetic([self.store.read_note(number, "synthetic") for number in numbers])
 
     def certificate(self, number: int) -> Certificate | None:
         """Return what the audits proved in a round; None when there was nothing to audit."""

@@ -1,7 +1,7 @@
 """What a student learns from in a round: people, accepted LLM labels, its own confident labels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from llm_al.answers import Answers
 from llm_al.corpus import Corpus
+from llm_al.errors import ShapeError
 from llm_al.pool import PoolView
 from llm_al.protocols import PseudoLabeler
 from llm_al.pseudo_labels.guard import Guard, Rows
+from llm_al.pseudo_labels.harm import HarmCheck
 from llm_al.types import Positions, Proba, Source, TrainingSet
 
 __all__ = ["Mixture", "Summary", "Supervision"]
@@ -26,6 +28,7 @@ class Summary:
     n_pseudo: int
     sources: tuple[Source, ...]
     reason: str
+    n_synthetic: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the store."""
@@ -47,19 +50,22 @@ class Mixture:
     targets : ndarray of shape (m, c)
     weights : ndarray of shape (m,)
     summary : Summary
+    written : TrainingSet or None
+        Synthetic texts, which have no place in the pool.
     """
 
     positions: Positions
     targets: Proba
     weights: NDArray[np.float64]
     summary: Summary
+    written: TrainingSet | None = None
 
     def training_set(self, corpus: Corpus) -> TrainingSet:
         """Return the mixture with its texts and embeddings."""
         texts = corpus.texts_at(self.positions)
-        return TrainingSet(
-            texts, self.targets, self.weights, np.asarray(corpus.embeddings[self.positions], dtype=np.float32)
-        )
+        vectors = np.asarray(corpus.embeddings[self.positions], dtype=np.float32)
+        real = TrainingSet(texts, self.targets, self.weights, vectors)
+        return real if self.written is None else _joined(real, self.written)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,12 @@ class _Part:
 
     def rows(self, view: PoolView) -> Rows:
         return Rows(np.asarray(view.embeddings[self.positions], dtype=np.float32), self.targets, self.weights)
+
+    def first(self, n: int) -> "_Part":
+        return _Part(self.positions[:n], self.targets[:n], self.weights[:n])
+
+    def rest(self, n: int) -> "_Part":
+        return _Part(self.positions[n:], self.targets[n:], self.weights[n:])
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,15 @@ class Supervision:
     guard: Guard | None
     max_pseudo_per_label: float = 3.0
 
-    def mix(self, view: PoolView, answers: Answers, accepted: Mapping[int, str], rng: np.random.Generator) -> Mixture:
+    def mix(
+        self,
+        view: PoolView,
+        answers: Answers,
+        accepted: Mapping[int, str],
+        rng: np.random.Generator,
+        *,
+        written: TrainingSet | None = None,
+    ) -> Mixture:
         """Return the training rows of a round.
 
         Parameters
@@ -102,6 +122,9 @@ class Supervision:
         accepted : mapping of pool position to label
             LLM labels that the audit covers. Where a person answered too, the person's label counts.
         rng : Generator
+        written : TrainingSet, optional
+            Synthetic texts with their embeddings; those of classes without a person's label are learned from,
+            unless they hurt.
         """
         human = _human(answers, view.n_classes)
         llm = _llm(view, answers, accepted)
@@ -113,12 +136,39 @@ class Supervision:
         factors = {Source.HUMAN: 1.0, Source.LLM: llm_weight, Source.PSEUDO: pseudo_weight}
         parts = {Source.HUMAN: human, Source.LLM: llm, Source.PSEUDO: pseudo}
         used = {s: part for s, part in parts.items() if factors[s] > 0 and len(part.positions)}
-        return Mixture(
+        mixture = Mixture(
             np.concatenate([part.positions for part in used.values()] or [human.positions]),
             np.concatenate([part.targets for part in used.values()] or [human.targets]),
             np.concatenate([part.weights * factors[s] for s, part in used.items()] or [human.weights]),
             Summary(len(human.positions), len(llm.positions), _count(used, Source.PSEUDO), tuple(used), reason),
         )
+        return mixture if written is None else self._with_written(mixture, view, written, rng)
+
+    def _with_written(
+        self, mixture: Mixture, view: PoolView, written: TrainingSet, rng: np.random.Generator
+    ) -> Mixture:
+        """Add synthetic texts of classes without a person's label, unless they hurt what people have labelled."""
+        summary, factor, reason = mixture.summary, 1.0, ""
+        parts = _Part(mixture.positions, mixture.targets, mixture.weights)
+        human, others = parts.first(summary.n_human), parts.rest(summary.n_human)
+        if self.guard is not None:
+            factor, reason = HarmCheck().choose(
+                human.rows(view), others.rows(view), _rows(written), rng, name="synthetic texts"
+            )
+        has_none = human.targets.sum(axis=0) == 0.0
+        kept = np.flatnonzero(has_none[written.targets.argmax(axis=1)]) if factor > 0 else np.zeros(0, dtype=np.intp)
+        told = replace(
+            summary,
+            n_synthetic=len(kept),
+            sources=(*summary.sources, *([Source.SYNTHETIC] if len(kept) else [])),
+            reason="; ".join(part for part in (summary.reason, reason) if part),
+        )
+        if not len(kept):
+            return replace(mixture, summary=told)
+        weights = written.weights[kept] * factor
+        texts = [written.texts[int(row)] for row in kept]
+        taken = TrainingSet(texts, written.targets[kept], weights, _rows(written).embeddings[kept])
+        return replace(mixture, summary=told, written=taken)
 
     def _pseudo(self, view: PoolView, answers: Answers, n_labels: int, rng: np.random.Generator) -> _Part:
         positions, targets, weights = self.pseudo_labeler.pseudo_label(view, rng)
@@ -132,6 +182,22 @@ class Supervision:
 
 def _count(used: Mapping[Source, _Part], source: Source) -> int:
     return len(used[source].positions) if source in used else 0
+
+
+def _rows(written: TrainingSet) -> Rows:
+    if written.embeddings is None:
+        raise ShapeError("synthetic texts have no embeddings; give one vector a text")
+    return Rows(written.embeddings, written.targets, written.weights)
+
+
+def _joined(real: TrainingSet, written: TrainingSet) -> TrainingSet:
+    vectors = [np.asarray(rows.embeddings, dtype=np.float32) for rows in (real, written)]
+    return TrainingSet(
+        [*real.texts, *written.texts],
+        np.concatenate([real.targets, written.targets]),
+        np.concatenate([real.weights, written.weights]),
+        np.concatenate(vectors),
+    )
 
 
 def _human(answers: Answers, n_classes: int) -> _Part:

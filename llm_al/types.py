@@ -61,6 +61,8 @@ class Source(StrEnum):
     HUMAN = "human"
     LLM = "llm"
     PSEUDO = "pseudo"
+    SYNTHETIC = "synthetic"
+    """A text that an LLM wrote: no example of the project, exported only on demand."""
 
 
 class Signal(StrEnum):
@@ -193,6 +195,15 @@ class Demonstration:
     text: str
     label: str
     """A label of the scheme, or `NONE_OF_THESE` where the scheme is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticText:
+    """A text that an LLM wrote for a label; never an `Example`, never asked about, never tested on."""
+
+    text: str
+    label: str
+    round: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,6 +484,8 @@ class RoundRecord:
     """Agreement of this student's pool predictions with the last one's; None in the first round."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     stop_reason: str = ""
+    n_synthetic: int = 0
+    """Texts that an LLM wrote, among those that the student learned from."""
 
 
 @dataclass(frozen=True)

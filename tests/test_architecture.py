@@ -33,7 +33,7 @@ SHARED = {"weights"}
 # Outer layers: none of them is imported by the loop or by what the loop stands on.
 OUTER = {"project", "cli", "console", "demo", "web", "assembly", "creation", "config", "registry", "learner", "people"}
 OUTER |= {"llm_quality", "llm_status"}
-OUTER |= {"llm_tasks", "proposals", "explore", "keywords", "cli_propose"}
+OUTER |= {"llm_tasks", "proposals", "disagreements", "explore", "keywords", "cli_propose"}
 OUTER |= {"llm_assembly", "llm_settings", "llm_tools", "settings_section", "cli_llm", "cli_shell"}
 LOOP = {"loop", "plan", "situation", "places", "supervision", "student_files", "candidates", "answers", "corpus"}
 LOOP |= {"synthesis"}

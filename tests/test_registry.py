@@ -82,5 +82,5 @@ def test_a_strategy_is_put_together_by_its_name() -> None:
     for wrong in ("margn+diverse", "margin+diverze"):
         with pytest.raises(UnknownNameError, match="did you mean"):
             registry.make_strategy(wrong)
-    with pytest.raises(UnknownNameError, match="unknown cold start 'warm'; choose from: centres, typical"):
+    with pytest.raises(UnknownNameError, match="unknown cold start 'warm'; choose from: centres, llm, typical"):
         registry.make_strategy("margin", cold_start="warm")

@@ -149,7 +149,7 @@ def sources_by_label(data: ReportData) -> str:
 
 def _paint_label_sources(rows: list[tuple[str, Mapping[str, int]]], axes: Axes) -> None:
     lefts = [0] * len(rows)
-    for source in Source:
+    for source in _SOURCE_NAMES:
         values = [by_source.get(source.value, 0) for _, by_source in rows]
         axes.barh(range(len(rows)), values, 0.72, left=lefts, color=COLOURS[source], linewidth=0)
         lefts = [left + value for left, value in zip(lefts, values, strict=True)]

@@ -17,6 +17,7 @@ _SOURCE_NAMES = {
     Source.HUMAN: "people",
     Source.LLM: "LLM, accepted by the router",
     Source.PSEUDO: "pseudo-labels of an earlier student",
+    Source.SYNTHETIC: "texts written by an LLM for labels without an example",
 }
 _USAGE = """\
 ```python

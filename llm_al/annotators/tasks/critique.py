@@ -8,29 +8,15 @@ from llm_al.annotators.engine.engine import Engine
 from llm_al.annotators.engine.requests import Schema
 from llm_al.annotators.engine.settings import Sampling
 from llm_al.annotators.tasks.asking import Malformed, Question, Told, ask_all, plain_line
+from llm_al.annotators.tasks.material import Disagreement
 from llm_al.annotators.tasks.prompts import TaskPrompt, fence_all
 
-__all__ = ["Critique", "Disagreement", "Gap", "run"]
+__all__ = ["Critique", "Gap", "run"]
 
 MAX_GAPS = 8
 MAX_CASES = 40
 _MAX_TEXT_CHARACTERS = 800
 _MAX_LINE_CHARACTERS = 500
-
-
-@dataclass(frozen=True)
-class Disagreement:
-    """A text about which annotators differ.
-
-    Parameters
-    ----------
-    said : tuple of (str, str)
-        Who, in words that a model may read ("people", "the LLM"), and the label that was given.
-    """
-
-    example_id: str
-    text: str
-    said: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)

@@ -8,32 +8,14 @@ from llm_al.annotators.engine.engine import Engine
 from llm_al.annotators.engine.requests import Schema
 from llm_al.annotators.engine.settings import Sampling
 from llm_al.annotators.tasks.asking import Question, Told, ask_all, plain_line
+from llm_al.annotators.tasks.material import LabelledTexts
 from llm_al.annotators.tasks.prompts import TaskPrompt, fence_all
-from llm_al.types import Demonstration
 
-__all__ = ["Describe", "LabelledTexts", "run"]
+__all__ = ["Describe", "run"]
 
 MAX_DESCRIPTION_CHARACTERS = 300
 _MAX_TEXT_CHARACTERS = 600
 _SCHEMA = Schema.of("label_description", {"description": {"type": "string"}})
-
-
-@dataclass(frozen=True)
-class LabelledTexts:
-    """What is known of one label.
-
-    Parameters
-    ----------
-    label : str
-    texts : tuple of str
-        People gave them the label.
-    others : tuple of Demonstration
-        Texts of labels that are easily taken for it.
-    """
-
-    label: str
-    texts: tuple[str, ...]
-    others: tuple[Demonstration, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pytest
 from llm_al.annotators.engine.settings import Endpoint, Sampling
 from llm_al.annotators.tasks import critique, describe, first_choice, name_cluster, synthesis
 from llm_al.annotators.tasks.asking import Malformed, plain_line
-from llm_al.annotators.tasks.critique import Disagreement, Gap
-from llm_al.annotators.tasks.describe import LabelledTexts
+from llm_al.annotators.tasks.critique import Gap
+from llm_al.annotators.tasks.material import Disagreement, LabelledTexts
 from llm_al.annotators.tasks.prompts import load_task_prompt
 from llm_al.errors import BudgetError
 from llm_al.types import Demonstration
