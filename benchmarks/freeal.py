@@ -31,8 +31,8 @@ _CANNOT_SHOW = (
     "What replay cannot show: the second pass is a recorded run with the demonstrations of whoever recorded it, not "
     "the ones that the student chose here. The number of saved queries and what the student and its clean list do to "
     "the labels are real; how much *our* demonstrations would have improved the LLM is not measured. On the open-set "
-    "file `none of these` (oos) is a class of its own, and the first pass is the only other run of that model, five fixed "
-    "examples a class, which failed on most texts.\n"
+    "file `none of these` (oos) is a class of its own, and the first pass is the only other run of that model, five "
+    "fixed examples a class, which failed on most texts.\n"
 )
 
 

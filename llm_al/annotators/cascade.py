@@ -197,6 +197,16 @@ class Cascade:
         return self._pair.stop_reason
 
     @property
+    def is_batch(self) -> bool:
+        """Whether one of the two hands its questions in as a batch."""
+        return self._pair.is_batch
+
+    @property
+    def n_waiting(self) -> int:
+        """Questions that lie in batches and have no answer yet."""
+        return self._pair.n_waiting
+
+    @property
     def _pair(self) -> Panel:
         return Panel((self.first, self.then), round=self.round)
 

@@ -75,6 +75,16 @@ class Panel:
         reasons = [(member.name, getattr(member, "stop_reason", "")) for member in self.members]
         return "; ".join(f"{name}: {reason}" for name, reason in reasons if reason)
 
+    @property
+    def is_batch(self) -> bool:
+        """Whether a member hands its questions in as a batch."""
+        return any(getattr(member, "is_batch", False) for member in self.members)
+
+    @property
+    def n_waiting(self) -> int:
+        """Questions that lie in batches and have no answer yet, over all members."""
+        return sum(getattr(member, "n_waiting", 0) for member in self.members)
+
     def check(self) -> None:
         """Fail now if a member cannot work; free of charge."""
         for member in self.members:
