@@ -27,7 +27,7 @@ def print_rows(rows: Sequence[Mapping[str, str]], *, title: str | None = None) -
     """Write rows with the same keys as a table; nothing for no rows."""
     if not rows:
         return
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, column in enumerate(rows[0]):
         table.add_column(column, no_wrap=True, justify="right" if number else "left")
     for row in rows:
