@@ -11,13 +11,14 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.fakes.batches import FakeBatches
 from tests.fakes.chat import FakeChat, by_text, by_words, error
 
 
@@ -63,11 +64,16 @@ class LoopbackServer:
     port: int = 0
     log: list[Logged] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    batches: FakeBatches | None = None
+    """Serves /files and /batches where given."""
+    tokenizer: Callable[[dict[str, Any]], tuple[int, dict[str, Any]]] | None = None
+    """Serves /tokenize beside /v1 where given."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._n_requests = 0
         self._released = threading.Event()
+        self.lock = threading.Lock()
         owner = self
 
         class Handler(_Handler):
@@ -144,14 +150,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         status, payload = self._answer(raw, fault)
-        usage = payload.get("usage") or {}
+        usage = (payload.get("usage") if isinstance(payload, dict) else None) or {}
         n_in, n_out = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
         entry["messages_hash"] = _messages_hash(raw)
         # The log is written first: who was answered must be in it, whenever the client is killed.
         owner.record(Logged(**entry, status=status, n_tokens_in=n_in, n_tokens_out=n_out))
         self._send(status, payload, fault)
 
-    def _answer(self, raw: bytes, fault: Fault | None) -> tuple[int, dict[str, Any]]:
+    def _answer(self, raw: bytes, fault: Fault | None) -> tuple[int, Any]:
         owner = self.server_owner
         if owner.api_key is not None and self.headers.get("Authorization") != f"Bearer {owner.api_key}":
             return 401, error(f"Incorrect API key provided: {self.headers.get('Authorization')}", "invalid_api_key")
@@ -159,12 +165,18 @@ class _Handler(BaseHTTPRequestHandler):
             return int(fault.what), error("a fault to order")
         if self.path.endswith("/models"):
             return 200, {"object": "list", "data": []}
+        if owner.batches is not None and owner.batches.takes(self.path):
+            with owner.lock:
+                return owner.batches.respond(self.command, self.path, raw)
+        if owner.tokenizer is not None and self.path == "/tokenize":
+            return owner.tokenizer(json.loads(raw))
         if not self.path.endswith("/chat/completions"):
             return 404, error(f"no such path: {self.path}")
         return owner.chat.respond(json.loads(raw))
 
-    def _send(self, status: int, payload: dict[str, Any], fault: Fault | None) -> None:
-        body = b"<html>" if fault is not None and fault.what == "garbage" else json.dumps(payload).encode()
+    def _send(self, status: int, payload: Any, fault: Fault | None) -> None:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        body = b"<html>" if fault is not None and fault.what == "garbage" else body
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -177,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _messages_hash(raw: bytes) -> str:
-    messages = json.loads(raw or b"{}").get("messages")
+    messages = json.loads(raw).get("messages") if raw.startswith(b"{") else None
     return hashlib.sha256(json.dumps(messages).encode()).hexdigest() if messages else ""
 
 

@@ -1,5 +1,6 @@
 """The chat annotator: several prompts a text, one annotation each."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
@@ -13,6 +14,7 @@ from llm_al.annotators.chat.questions import Classify, Verify
 from llm_al.annotators.chat.replies import Completion
 from llm_al.annotators.chat.verification import Ballot, Indexed, Verification
 from llm_al.annotators.engine.answers import Answer
+from llm_al.annotators.engine.batches import Batches, Batching
 from llm_al.annotators.engine.cashier import CapReachedError
 from llm_al.annotators.engine.engine import Ask, Engine, NotAnsweredError
 from llm_al.annotators.engine.requests import Request
@@ -73,6 +75,9 @@ class Chat:
         Written into annotations and the ledger.
     prompt_folder : Path, optional
         Templates of the user, found before the shipped ones.
+    batching : Batching, optional
+        Have answers made in batches, within a day at half the price; None asks at once. `annotate` then returns
+        what is answered and leaves out the rest: `n_waiting` tells how many answers are under way.
     transport : httpx2.AsyncBaseTransport, optional
         In place of the network, for tests.
     progress : callable, optional
@@ -102,6 +107,7 @@ class Chat:
     transport: httpx2.AsyncBaseTransport | None = field(default=None, repr=False, compare=False)
     progress: Progress | None = field(default=None, repr=False, compare=False)
     session: Session = field(default_factory=Session, repr=False, compare=False)
+    batching: Batching | None = None
 
     def __post_init__(self) -> None:
         if not self.prompts or len(set(self.prompts)) < len(self.prompts):
@@ -125,6 +131,16 @@ class Chat:
     def stop_reason(self) -> str:
         """Why the last `annotate` left examples out; empty if it did not."""
         return self.session.stop_reason
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether answers come later than they are asked for."""
+        return self.batching is not None
+
+    @property
+    def n_waiting(self) -> int:
+        """Answers that the last `annotate` left out because a batch makes them; ask again later."""
+        return self.session.n_waiting
 
     @property
     def engine(self) -> Engine:
@@ -189,10 +205,13 @@ class Chat:
             that were under way are in the ledger.
         """
         if not examples:
-            self.session.stop_reason = ""
+            self.session.stop_reason, self.session.n_waiting = "", 0
             return []
-        found = self._found(examples, n_total=len(examples) * len(self.prompts))
-        return [annotation for _, annotation in sorted(found, key=lambda pair: pair[0])]
+        found = sorted(self._found(examples, n_total=len(examples) * len(self.prompts)), key=lambda pair: pair[0])
+        counts = Counter(annotation.example_id for _, annotation in found)
+        # While a batch is under way, an example is handed on when all of its prompts are answered.
+        n_needed = len(self.prompts) if self.session.n_waiting else 1
+        return [annotation for _, annotation in found if counts[annotation.example_id] >= n_needed]
 
     def stream(self, examples: Iterable[Example]) -> Iterator[Annotation]:
         """Yield annotations as they come, in any order; memory does not grow with the number of examples.
@@ -234,7 +253,8 @@ class Chat:
                 return [] if found is None else [found]
             return await verification.add(ask, job.example, job.ballot.found) if job.ballot.take(found) else []
 
-        for n_done, found in enumerate(self.engine.map(work, self._jobs(examples)), start=1):
+        engine = self.engine if self.batching is None else Batches(self.engine, self.batching)
+        for n_done, found in enumerate(engine.map(work, self._jobs(examples)), start=1):
             if self.progress is not None:
                 self.progress("llm", n_done, n_total)
             yield from found

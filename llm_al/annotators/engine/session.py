@@ -27,6 +27,8 @@ class Session:
         None before the first run.
     stop_reason : str
         Why the last run left something out.
+    n_waiting : int
+        Answers that the last run waits for, because a batch makes them.
     latency_s : float or None
         Moving average of answers, for estimates.
     """
@@ -36,6 +38,7 @@ class Session:
     kept: Dialect | None = None
     rates: Rates | None = None
     stop_reason: str = ""
+    n_waiting: int = 0
     latency_s: float | None = None
 
     def recall(self, endpoint: Endpoint, ledger: Ledger) -> None:
