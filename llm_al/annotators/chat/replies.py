@@ -142,7 +142,11 @@ def _match(wanted: str, names_by_code: Mapping[str, str]) -> tuple[str | None, s
 
 def _rationale(found: Mapping[str, Any]) -> str:
     said = found.get("rationale")
-    return " ".join(said.split())[:_MAX_RATIONALE_CHARACTERS] if isinstance(said, str) else ""
+    if not isinstance(said, str):
+        return ""
+    # Lone surrogates and zero bytes cannot be stored.
+    printable = "".join(c if c.isprintable() else " " for c in said[: 2 * _MAX_RATIONALE_CHARACTERS])
+    return " ".join(printable.split())[:_MAX_RATIONALE_CHARACTERS]
 
 
 def _sureness(found: Mapping[str, Any]) -> float | None:

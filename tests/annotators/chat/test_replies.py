@@ -140,6 +140,13 @@ def test_rationale_and_sureness_come_with_the_label() -> None:
     assert list(SURENESS.values()) == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
+def test_a_rationale_can_always_be_stored_and_stays_short() -> None:
+    said = parse_answer('{"rationale": "a\\ud800b\\u0000c\\u202e", "code": "A"}', CODES).rationale
+    assert said == "a b c"
+    long = parse_answer(json.dumps({"rationale": "word " * 100_000, "code": "A"}), CODES).rationale
+    assert len(long) <= 500
+
+
 @pytest.mark.parametrize("said", ['"fairly sure"', "0.9", "null", "true"])
 def test_another_word_for_sureness_is_unknown_and_not_zero(said: str) -> None:
     assert parse_answer(f'{{"code": "A", "sureness": {said}}}', CODES).sureness is None
