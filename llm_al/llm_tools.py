@@ -53,7 +53,7 @@ class LLMTools:
 
     def quality(self) -> LLMStatus:
         """Return how right each LLM annotator is and how honest its confidence, by people's random audits."""
-        return LLMStatus(llm_quality(self.loop().situation))
+        return LLMStatus(llm_quality(self.loop().situation), tuple(self.assembly.store.spending()))
 
     def record(self, path: str | Path) -> int:
         """Write every LLM answer of the project to a file that `llm.replay` reads; return the number of examples.

@@ -11,7 +11,7 @@ from llm_al.llm_quality import COMBINED, MIN_AUDITS, llm_quality
 from llm_al.llm_status import LLMStatus
 from llm_al.routers.evidence import Evidence
 from llm_al.situation import Situation
-from llm_al.types import (
+from llm_al.types import (, SpendingLine
     NONE_OF_THESE,
     SKIP,
     Annotation,
@@ -140,7 +140,7 @@ def test_the_text_names_every_annotator_and_what_is_unknown() -> None:
     assert text.index(COMBINED) < text.index(A) < text.index(B)
     assert "accuracy: 75.0% (58.8-87.3%)" in text
     assert "AUROC: 1.000 (1.000-1.000)" in text
-    assert "signal token probability: unknown: no logprobs from this server" in text
+    assert "token probability, invalid mass: unknown: no logprobs from this server" in text
     assert "ECE, AUROC, accuracy kept: unknown: it says nothing about how sure it is" in text
 
 
@@ -149,6 +149,12 @@ def test_the_json_form_is_plain_and_holds_reasons() -> None:
     assert values["llm"]["combined"]["auroc"] == {
         "value": None, "low": None, "high": None, "reason": "needs 30 audited answers, 29 more",
     }  # fmt: skip
+
+
+def test_money_is_told_by_round_model_and_prompt() -> None:
+    status = LLMStatus(None, (SpendingLine("m", "classify.v2", 3, 1_200, 5_000, 60, 2_500_000),))
+    assert "round 3, m, classify.v2: 1,200 calls, 5,000 tokens in, 60 out, $0.0025" in status.text()
+    assert status.to_dict()["spending"][0]["cost_nanousd"] == 2_500_000
 
 
 def test_without_an_llm_there_is_nothing_to_say() -> None:
