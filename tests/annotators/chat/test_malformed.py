@@ -161,7 +161,7 @@ def _replies(drawn: list[str]) -> list[str]:
 
 def _check(content: str, body: str) -> bool:
     completion = read_envelope(open_envelope(body), CODES)
-    assert (completion.failure + completion.rationale).encode()
+    assert "\0" not in (completion.failure + completion.rationale).encode().decode()
     if completion.label is None:
         assert completion.failure
         return False
