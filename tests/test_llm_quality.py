@@ -11,7 +11,7 @@ from llm_al.llm_quality import COMBINED, MIN_AUDITS, llm_quality
 from llm_al.llm_status import LLMStatus
 from llm_al.routers.evidence import Evidence
 from llm_al.situation import Situation
-from llm_al.types import (, SpendingLine
+from llm_al.types import (
     NONE_OF_THESE,
     SKIP,
     Annotation,
@@ -21,6 +21,7 @@ from llm_al.types import (, SpendingLine
     LabelScheme,
     LLMQuality,
     Outcome,
+    SpendingLine,
     Stage,
 )
 
