@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from llm_al.errors import ConfigError, ShapeError
 from llm_al.strategies.cold_start import Centres, Typical
 from llm_al.strategies.combined import ColdStartThen, Combined
+from llm_al.strategies.first_choice import FirstChoice
 from llm_al.strategies.scorers import Margin, Random
 from llm_al.strategies.selectors import ClusterMargin, Diverse, KCenter, TopK
 
@@ -24,6 +25,8 @@ STRATEGIES = [
     Typical(),
     Typical(max_clusters=3, min_cluster_size=1, n_neighbours=2),
     Centres(),
+    FirstChoice(),
+    FirstChoice(lambda _texts, _k: (1, 1, 500)),
     *(Combined(Margin(), selector) for selector in SELECTORS),
     Combined(Random(), TopK()),
     ColdStartThen(Typical(), Combined(Margin(), Diverse())),
