@@ -108,13 +108,14 @@ class Situation:
             ids=[self.corpus.ids[int(row)] for row in rows],
             texts=self.corpus.texts_at(rows),
             labels=[names[answers.human[row]] if answers.human[row] >= 0 else NONE_OF_THESE for row in rows],
-            embeddings=np.asarray(self.corpus.embeddings[rows]),
-            groups=np.asarray(self.corpus.groups[rows]),
+            embeddings=self.corpus.embeddings[rows],
+            groups=self.corpus.groups[rows],
         )
 
     def embed(self, examples: Sequence[Example]) -> Embeddings:
         """Return the embeddings of some examples of the pool, shape (k, d)."""
-        return np.asarray(self.corpus.embeddings[[self.corpus.position_of[example.id] for example in examples]])
+        rows = np.array([self.corpus.position_of[example.id] for example in examples], dtype=np.intp)
+        return self.corpus.embeddings[rows]
 
     def context(self, now: Moment, rows: Positions) -> Context:
         """Return what the student and the labelled neighbours say about some rows."""
