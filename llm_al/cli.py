@@ -1,10 +1,12 @@
 """Arguments into calls on `Project`, results into text. No decisions.
 
-Exit codes: 0 done, 2 wrong input or settings, 3 waiting for people, 130 interrupted.
+Exit codes: 0 done, 2 wrong input or settings, 3 waiting for people or for a batch of LLM answers, 130 interrupted.
 """
 
 import os
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from llm_al import __version__, cli_llm, cli_propose, console
-from llm_al.cli_shell import HERE, ME, WAITING, AsJson, Folder, clean, opened
+from llm_al.cli_shell import HERE, ME, WAITING, AsJson, Folder, clean, opened, polls
 from llm_al.errors import DataError
 
 __all__ = ["app", "main"]
@@ -96,30 +98,39 @@ def run(
     max_human_labels: Annotated[int | None, typer.Option(help="Replaces budget.human_labels.", min=1)] = None,
     max_usd: Annotated[float | None, typer.Option(help="Replaces budget.llm_usd.", min=0.0)] = None,
     max_rounds: Annotated[int | None, typer.Option(help="Replaces budget.rounds.", min=1)] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="With llm.batch: stay and look for answers until they are there.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run rounds until a budget or the target is reached, or people have to answer."""
     limits = {"max_human_labels": max_human_labels, "max_usd": max_usd, "max_rounds": max_rounds}
     with opened(folder) as project:
-        outcome = _run_rounds(project, limits, is_quiet=as_json)
+        outcome = _run_rounds(project, limits, is_quiet=as_json, waits=polls() if wait else iter(()))
         if as_json:
             console.print_json({"outcome": str(outcome), **project.status().to_dict()})
         else:
             console.print_rows(project.status().round_rows(), title="Rounds")
-    if outcome is not None and outcome.n_waiting:
-        if not as_json:
+    if outcome is not None and (outcome.n_waiting or outcome.n_llm_waiting):
+        if outcome.n_waiting and not as_json:
             console.out.print(f"answer them with: llm-al label {folder}   then: llm-al run {folder}", markup=False)
         raise typer.Exit(WAITING)
 
 
-def _run_rounds(project: Any, limits: dict[str, Any], *, is_quiet: bool) -> Any:
-    """Run until people have to answer or nothing is left to do; a person at the terminal is asked at once."""
+def _run_rounds(project: Any, limits: dict[str, Any], *, is_quiet: bool, waits: Iterator[float]) -> Any:
+    """Run until people have to answer or nothing is left to do; a person at the terminal is asked at once.
+
+    LLM answers under way are looked for again after each of `waits`, in seconds, as long as there are any.
+    """
     while True:
         outcome = None
         with console.reporting(quiet=is_quiet) as report:
             for outcome in project.run(**limits, progress=report):
                 if not is_quiet:
                     console.out.print(str(outcome), markup=False)
+        if outcome and outcome.n_llm_waiting and (seconds := next(waits, None)) is not None:
+            time.sleep(seconds)
+            continue
         is_asked_here = project.config.human.annotator == "terminal" and not is_quiet
         if not (outcome and outcome.n_waiting and is_asked_here and project.label_in_terminal(ME)):
             return outcome

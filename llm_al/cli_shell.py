@@ -12,7 +12,7 @@ import typer
 from llm_al import console
 from llm_al.errors import LLMALError
 
-__all__ = ["HERE", "INTERRUPTED", "ME", "WAITING", "AsJson", "Folder", "clean", "opened"]
+__all__ = ["HERE", "INTERRUPTED", "ME", "WAITING", "AsJson", "Folder", "clean", "opened", "polls"]
 
 WAITING = 3
 INTERRUPTED = 130
@@ -42,6 +42,20 @@ def clean(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(INTERRUPTED) from None
 
     return run
+
+
+def polls() -> Iterator[float]:
+    """Yield seconds between looks at something that takes minutes to a day: from 10 on, growing to 10 minutes.
+
+    Examples
+    --------
+    >>> [next(waits) for waits in [polls()] for _ in range(3)]
+    [10.0, 15.0, 22.5]
+    """
+    seconds = 10.0
+    while True:
+        yield seconds
+        seconds = min(1.5 * seconds, 600.0)
 
 
 @contextmanager

@@ -51,12 +51,11 @@ def make_chat(
     demonstrator: Demonstrator | None = None,
 ) -> "Chat":
     """Return the chat annotator of a project; the key comes from the environment."""
-    from llm_al.annotators.chat import Endpoint, Limits, Price, Pricing, Sampling
+    from llm_al.annotators.chat import Batching, Endpoint, Limits, Price, Pricing, Sampling
 
-    settings, price = config.llm, None
-    if settings.price is not None:
-        rates = (settings.price.input_usd_per_million, settings.price.output_usd_per_million)
-        price = Price.from_usd_per_million(*rates)
+    settings = config.llm
+    given = settings.price
+    price = given if given is None else Price.from_usd_per_million(*given.model_dump().values())
     chat: Chat = registry.make(
         "annotator",
         "chat",
@@ -73,6 +72,8 @@ def make_chat(
         sureness=settings.sureness,
         verify=settings.verify,
         demonstrator=demonstrator,
+        batching=Batching(settings.batch_price_factor) if settings.batch else None,
+        tokenize=settings.tokenize,
         prompt_folder=_own_prompts(folder),
     )
     return chat

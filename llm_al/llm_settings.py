@@ -14,6 +14,9 @@ class Price(Section):
 
     input_usd_per_million: float = Field(ge=0.0)
     output_usd_per_million: float = Field(ge=0.0)
+    cached_input_usd_per_million: float | None = Field(None, ge=0.0)
+    """For tokens that the server reports as found in its prompt cache; None charges them in full. The low end of
+    an estimate supposes that the part that all prompts share is cached, the high end that nothing is."""
 
 
 class MemberSettings(Section):
@@ -37,6 +40,8 @@ class MemberSettings(Section):
     """Ask for token probabilities."""
     price: Price | None = None
     """None takes the list price of `model`, or `llm.price` where `model` is not given."""
+    batch: bool | None = None
+    """Have its answers made in batches."""
 
     @model_validator(mode="after")
     def _key_goes_with_server(self) -> "MemberSettings":
@@ -112,11 +117,18 @@ class LLMSettings(Section):
     """Ask for token probabilities where the server has them."""
     price: Price | None = None
     """None takes the list price, or 0 on a local server."""
+    batch: bool = False
+    """Have answers made by the server's Batch API: within a day, at `batch_price_factor` of the price. `llm-al run`
+    then leaves, and goes on when it is run again; `llm-al run --wait` stays and looks now and then."""
+    batch_price_factor: float = Field(0.5, gt=0.0, le=1.0)
+    """What a batch costs beside the same calls at once; 0.5 was usual on 2025-09-01."""
+    tokenize: bool | None = None
+    """Let estimates ask the server's `/tokenize`, which is free, to count tokens; None does so on local servers."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Constructor fields of a plug-in annotator."""
     panel: tuple[MemberSettings, ...] = ()
     """Models that answer side by side with the first, each with what differs from it: `model`, `base_url`,
-    `api_key_env`, `prompts`, `concurrency`, `temperature`, `max_answer_tokens`, `logprobs`, `price`."""
+    `api_key_env`, `prompts`, `concurrency`, `temperature`, `max_answer_tokens`, `logprobs`, `price`, `batch`."""
     cascade: CascadeSettings | None = None
     """Ask a stronger model where it is worth its price."""
     replay: str | None = None

@@ -88,7 +88,7 @@ class Loop:
         }
 
     def run(self) -> Iterator[RoundOutcome]:
-        """Yield after each round; the last outcome has a stop reason or waiting questions."""
+        """Yield after each round; the last outcome has a stop reason, waiting questions or LLM answers under way."""
         while True:
             records = self.store.round_records()
             last = records[-1] if records else None
@@ -97,7 +97,7 @@ class Loop:
                 return
             outcome = self._round(last.number + 1 if last else 1)
             yield outcome
-            if outcome.n_waiting or outcome.stop_reason:
+            if outcome.n_waiting or outcome.n_llm_waiting or outcome.stop_reason:
                 return
 
     def _round(self, number: int) -> RoundOutcome:
@@ -107,14 +107,15 @@ class Loop:
         for name in names[done:]:
             started = time.perf_counter()
             if not self._order[name](number):
-                return RoundOutcome(number, None, n_waiting=len(self.store.pending()))
+                n_llm = getattr(self.steps.llm, "n_waiting", 0) if name == "annotate" else 0
+                return RoundOutcome(number, None, n_waiting=len(self.store.pending()), n_llm_waiting=n_llm)
             self.store.note(number, f"seconds.{name}", round(time.perf_counter() - started, 3))
             self.store.reach(number, name)
         record = self._record(number)
         self.store.finish_round(record)
         return RoundOutcome(number, record, stop_reason=record.stop_reason)
 
-    # The steps. Each returns False when people have to answer first.
+    # The steps. Each returns False when people have to answer first, or a batch of LLM answers is under way.
 
     def _select(self, number: int) -> bool:
         now, rng = self.situation.now(number), self._rng(number, "select")
@@ -151,10 +152,15 @@ class Loop:
         answered = self.situation.ids_llm_answered()
         routed = self.situation.decided(number, Stage.ROUTE, Outcome.LLM)
         ids = [d.example_id for d in routed if d.example_id not in answered]
-        for start in range(0, len(ids), _CHUNK):
+        # A batch takes a day whatever its size.
+        n_at_once = max(len(ids), 1) if getattr(llm, "is_batch", False) else _CHUNK
+        for start in range(0, len(ids), n_at_once):
             self.progress("LLM answers", start, len(ids))
-            examples = self.store.examples_by_id(ids[start : start + _CHUNK])
-            self.store.add_annotations([replace(a, round=number) for a in llm.annotate(examples)])
+            given = llm.annotate(self.store.examples_by_id(ids[start : start + n_at_once]))
+            if getattr(llm, "n_waiting", 0):
+                # What is answered is in the ledger; taken now, an example would count as answered with votes missing.
+                return False
+            self.store.add_annotations([replace(a, round=number) for a in given])
         if reason := getattr(llm, "stop_reason", ""):
             self.store.note(number, "llm_stopped", reason)
         self.progress("LLM answers", len(ids), len(ids))

@@ -63,14 +63,19 @@ class RoundOutcome:
         Questions that wait for people.
     stop_reason : str
         Why the run is over; empty when it goes on.
+    n_llm_waiting : int
+        LLM answers that are being made in a batch; run again later.
     """
 
     number: int
     record: RoundRecord | None
     n_waiting: int = 0
     stop_reason: str = ""
+    n_llm_waiting: int = 0
 
     def __str__(self) -> str:
+        if self.n_llm_waiting:
+            return f"{self.n_llm_waiting:,} LLM answers are being made in a batch; run again later"
         if self.n_waiting:
             return f"round {self.number}: {self.n_waiting} texts wait for people"
         record = self.record

@@ -78,6 +78,8 @@ class Chat:
     batching : Batching, optional
         Have answers made in batches, within a day at half the price; None asks at once. `annotate` then returns
         what is answered and leaves out the rest: `n_waiting` tells how many answers are under way.
+    tokenize : bool, optional
+        Let `estimate` ask the server's `/tokenize`; None does so on local servers.
     transport : httpx2.AsyncBaseTransport, optional
         In place of the network, for tests.
     progress : callable, optional
@@ -108,6 +110,7 @@ class Chat:
     progress: Progress | None = field(default=None, repr=False, compare=False)
     session: Session = field(default_factory=Session, repr=False, compare=False)
     batching: Batching | None = None
+    tokenize: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.prompts or len(set(self.prompts)) < len(self.prompts):

@@ -120,7 +120,8 @@ class Pricing:
             raise ConfigError(
                 f"the price of model {endpoint.model!r} at {endpoint.base_url} is not known, so the cap "
                 f"of ${self.cap_nanousd / 1e9:g} cannot be kept; set llm.price in project.yaml "
-                "(input_usd_per_million, output_usd_per_million), or budget.llm_usd: null for no cap"
+                "(input_usd_per_million, output_usd_per_million; for a further model `price` in its own entry under "
+                "llm.panel or llm.cascade), or budget.llm_usd: null for no cap"
             )
         return price or Price(0.0, 0.0)
 
