@@ -29,6 +29,7 @@ from llm_al.student_files import StudentFiles
 from llm_al.supervision import Summary
 from llm_al.synthesis import synthetic_to_json
 from llm_al.types import (
+    Annotation,
     AnnotatorKind,
     Decision,
     Metrics,
@@ -172,7 +173,7 @@ class Loop:
             return True
         now = self.situation.now(number)
         examples = self.store.examples_by_id([d.example_id for d in routed])
-        given = [a for a in self.store.annotations(round=number) if a.kind is AnnotatorKind.LLM]
+        given = _standing(self.steps.llm, self.store.annotations(round=number))
         cases = gather_evidence(examples, given, self.situation.context(now, self.situation.rows(routed)))
         calibrator = self.situation.candidates().calibrator(now.answers, self.corpus)
         decisions = self.steps.router.review(cases, self._rng(number, "review"), calibrator=calibrator, round=number)
@@ -350,6 +351,13 @@ def _nothing_asked(records: Sequence[RoundRecord]) -> str:
     """Return a reason to stop when the last round brought no answer at all; the next would bring none either."""
     counts = [(record.n_human, record.n_llm_answers) for record in records[-2:]]
     return "nothing more can be asked of people or of the LLM" if len(counts) == 2 and counts[0] == counts[1] else ""
+
+
+def _standing(llm: Annotator | None, answers: Sequence[Annotation]) -> list[Annotation]:
+    """Return the LLM answers that a review weighs; a cascade's second model replaces its first."""
+    given = [answer for answer in answers if answer.kind is AnnotatorKind.LLM]
+    chosen: list[Annotation] = getattr(llm, "standing", lambda every: every)(given)
+    return chosen
 
 
 def _at_round(annotator: Annotator, number: int) -> Annotator:

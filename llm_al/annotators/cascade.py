@@ -141,9 +141,8 @@ def _no_trials() -> list[Trial]:
 class Cascade:
     """Asks `first` about every text, and `then` where `expected_gain` says that it is worth it.
 
-    Answers of both are handed on: the second is a voter beside the first, weighed by consensus, and where the two
-    disagree a review may still ask a person. A text that was not sent on carries the reason in the first model's
-    annotation.
+    Answers of both are handed on and kept; a review weighs those that `standing` returns, the stronger model's where
+    it was asked. A text that was not sent on carries the reason in the first model's annotation.
 
     Parameters
     ----------
@@ -195,6 +194,12 @@ class Cascade:
     def stop_reason(self) -> str:
         """Why one of the two left examples out; texts that were not worth the stronger model are not meant."""
         return self._pair.stop_reason
+
+    def standing(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """Return the answers that count: where the stronger model gave one, the cheap model's do not."""
+        strong = [a for a in annotations if a.source == self.then.name or a.source.startswith(f"{self.then.name}/")]
+        is_replaced = {a.example_id for a in strong if a.label is not None}
+        return [a for a in annotations if a in strong or a.example_id not in is_replaced]
 
     @property
     def is_batch(self) -> bool:

@@ -16,11 +16,11 @@ from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Example
 
 __all__ = ["Answer", "Terminal", "Undo", "label_keys"]
 
-_COMMANDS = {"x": NONE_OF_THESE, " ": SKIP}
 _UNDO = frozenset({"u", "\x7f", "\b"})
 _LETTERS = [letter for letter in string.ascii_lowercase if letter not in "xuqg"]
+_NONE = "x: none of these   "
 _HELP = (
-    "1-9, letters: label   x: none of these   Space: skip   u or Backspace: undo   "
+    "1-9, letters: label   {none}Space: skip   u or Backspace: undo   "
     "/: find a label by name   g: guidelines   ?: keys   q: quit"
 )
 
@@ -146,7 +146,7 @@ class Terminal:
             self._say(key)
 
     def _label(self, key: str, keys: Mapping[str, str]) -> str | None:
-        known = {**keys, **_COMMANDS}
+        known = {**keys, " ": SKIP, **({"x": NONE_OF_THESE} if self.scheme.is_open else {})}
         if key in known:
             return known[key]
         if key.startswith("/"):
@@ -162,6 +162,10 @@ class Terminal:
             return (exact or hits)[0]
         self._print(Text(f"{len(hits)} labels match {wanted!r}: {', '.join(hits)}"))
         return None
+
+    @property
+    def _help(self) -> str:
+        return _HELP.format(none=_NONE if self.scheme.is_open else "")
 
     def _line(self, prompt: str) -> str:
         """Read keys up to Enter, or one line."""
@@ -182,7 +186,7 @@ class Terminal:
         elif key in _UNDO:
             self._print(Text("nothing to undo yet"))
         else:
-            self._print(Text(_HELP))
+            self._print(Text(self._help))
 
     def _show(self, example: Example, position: int, n: int) -> None:
         table = Table.grid(padding=(0, 2))
@@ -192,7 +196,7 @@ class Terminal:
                 Text(keys.get(label.name, "/"), "bold"), _printable(label.name), _printable(label.description)
             )
         self._print(Group(Panel(_printable(example.text), title=f"{position + 1} of {n}", width=90), table))
-        self._print(Text(_HELP, "dim"))
+        self._print(Text(self._help, "dim"))
 
     def _print(self, what: object, end: str = "\n") -> None:
         (self.console or Console(file=sys.stdout)).print(what, end=end)

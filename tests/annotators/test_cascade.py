@@ -145,3 +145,16 @@ def test_wrong_cascades_are_refused():
         cascade(Fake("cheap"))
     with pytest.raises(ConfigError, match="human_usd_per_label is 0; it must be above 0"):
         cascade(Fake("strong"), human_usd=0)
+
+
+def test_where_the_stronger_model_answered_the_cheap_answers_do_not_count() -> None:
+    cascade = Cascade(Fake("small"), Fake("large"), n_classes=2, human_usd=0.1)
+    given = [
+        Annotation("1", "cat", "llm:small/p1"),
+        Annotation("1", "cat", "llm:small/p2"),
+        Annotation("1", "dog", "llm:large/p1"),
+        Annotation("2", "cat", "llm:small/p1"),
+        Annotation("3", "cat", "llm:small/p1"),
+        Annotation("3", None, "llm:large/p1"),
+    ]
+    assert cascade.standing(given) == [given[2], given[3], given[4], given[5]]

@@ -161,3 +161,12 @@ def test_single_keys_of_a_real_terminal_answer_without_enter() -> None:
         process.wait()
         os.close(parent)
         os.close(child)
+
+
+def test_a_closed_list_offers_no_way_out_of_it() -> None:
+    closed = LabelScheme((Label("spam"), Label("ham")), is_open=False)
+    keys = iter(["x", "1", ""])
+    shown = io.StringIO()
+    terminal = Terminal(closed, console=Console(file=shown, width=200), read_key=lambda: next(keys))
+    assert [a.label for a in terminal.annotate([Example("a", "t")])] == ["spam"]
+    assert "none of these" not in shown.getvalue()
