@@ -35,7 +35,10 @@ def test_settings_never_change_after_loading() -> None:
         ({"seeds": 1}, "unknown key 'seeds'; allowed here: budget,"),
         ({"seeds": 1}, "did you mean 'seed'?"),
         ({"llm": {"modl": "x"}}, "unknown key 'llm.modl'"),
-        ({"llm": {"price": {"input": 1.0}}}, "unknown key 'llm.price.input'; allowed here: cached_input_usd_per_million, input"),
+        (
+            {"llm": {"price": {"input": 1.0}}},
+            "unknown key 'llm.price.input'; allowed here: cached_input_usd_per_million, input",
+        ),
         ({"llm": {"price": {"input_usd_per_million": 1.0}}}, "'llm.price.output_usd_per_million' is missing"),
         ({"labels": ["a", {"title": "b"}]}, "labels.1"),
         ({"seed": -1}, "'seed' is -1; input should be greater than or equal to 0; correct it"),
