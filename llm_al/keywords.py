@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
 __all__ = ["group_keywords"]
 
-_WORD = r"(?u)\b[^\W\d_][\w'-]+\b"
+_WORD = r"(?u)\b[^\W\d_][\w-]+\b"
+# Rests of contractions, and what the list of common words lacks.
+_COMMON = ENGLISH_STOP_WORDS | {"did", "didn", "does", "doesn", "don", "isn", "just", "ll", "re", "ve", "won"}
 _MAX_WORDS = 50_000
 
 
@@ -43,7 +45,7 @@ def group_keywords(groups: Sequence[Sequence[str]], n_words: int = 5) -> list[li
     [['parcel'], ['refund']]
     """
     counter = CountVectorizer(
-        lowercase=True, stop_words="english", token_pattern=_WORD, max_features=_MAX_WORDS, dtype=np.int64
+        lowercase=True, stop_words=sorted(_COMMON), token_pattern=_WORD, max_features=_MAX_WORDS, dtype=np.int64
     )
     try:
         counts = counter.fit_transform([" ".join(texts) for texts in groups]).toarray()

@@ -6,13 +6,13 @@ import numpy as np
 
 from llm_al.errors import ConfigError
 from llm_al.strategies._kmeans import cluster, gather
-from llm_al.strategies.cold_start import typicality
 from llm_al.types import Embeddings, Positions
 
 __all__ = ["Group", "find_groups"]
 
-_MAX_COMPARED = 2048
-_N_NEIGHBOURS = 20
+_MAX_COMPARED = 256
+_NEARLY_EQUAL = 0.95
+"""Cosine from which a row shows nothing new."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Group:
     rows : ndarray of shape (m,)
         Ascending.
     typical : ndarray of shape (t,)
-        Rows with the nearest neighbours within the group, the most typical first.
+        Rows nearest to the centre of the group; they tell more of it than its densest spot, which may lie at
+        its edge.
     """
 
     rows: Positions
@@ -39,7 +40,7 @@ def find_groups(embeddings: Embeddings, n_groups: int, n_typical: int, rng: np.r
     embeddings : ndarray of shape (n, d)
     n_groups : int, at least 1
     n_typical : int
-        Typical rows a group; a row equal to a more typical one is passed over.
+        Typical rows a group; near-copies of an earlier one are passed over.
 
     Raises
     ------
@@ -56,16 +57,17 @@ def find_groups(embeddings: Embeddings, n_groups: int, n_typical: int, rng: np.r
     groups = []
     for mine in sorted((m for m in members if len(m)), key=len, reverse=True):
         near = mine[np.argsort(found.distances[mine], kind="stable")[:_MAX_COMPARED]]
-        groups.append(Group(mine, _typical(embeddings, np.sort(near), n_typical)))
+        groups.append(Group(mine, _nearest(embeddings, near, n_typical)))
     return groups
 
 
-def _typical(embeddings: Embeddings, rows: Positions, n: int) -> Positions:
+def _nearest(embeddings: Embeddings, rows: Positions, n: int) -> Positions:
+    """Return the first n rows that differ, of rows sorted by their distance to the centre."""
     points = gather(embeddings, rows)
     kept: list[int] = []
-    for index in np.argsort(-typicality(points, _N_NEIGHBOURS), kind="stable"):
+    for index in range(len(rows)):
         if len(kept) == n:
             break
-        if not kept or float((points[kept] @ points[index]).max()) < 1.0 - 1e-6:
-            kept.append(int(index))
+        if not kept or float((points[kept] @ points[index]).max()) < _NEARLY_EQUAL:
+            kept.append(index)
     return rows[kept]

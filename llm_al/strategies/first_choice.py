@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from llm_al.errors import ConfigError
 from llm_al.pool import PoolView
+from llm_al.strategies._kmeans import gather, squared_distances
 from llm_al.strategies.cold_start import Typical
 from llm_al.types import Positions, Scores
 
@@ -31,7 +32,7 @@ class FirstChoice:
         Positions that do not exist or come twice are passed over; what is missing is filled by `Typical`.
         The default chooses nothing.
     candidates_per_pick : float
-        The reader sees so many texts for each that is wanted, one of each region of the pool.
+        The reader sees so many texts for each that is wanted, one of each region of the pool, like ones together.
     max_candidates : int
         At most so many texts altogether.
 
@@ -63,10 +64,22 @@ class FirstChoice:
         if view.is_labeled.any() or k <= 0:
             return Typical().query(view, k, rng)
         n_shown = max(k, min(round(self.candidates_per_pick * k), self.max_candidates))
-        shown, _ = Typical().query(view, n_shown, rng)
+        shown = _chained(view, Typical().query(view, n_shown, rng)[0])
         chosen = shown[_valid(self.choose([view.texts[int(row)] for row in shown], k), len(shown))[:k]]
         positions = _filled(view, chosen, k, rng)
         return positions, 1.0 - np.arange(len(positions)) / max(len(positions), 1)
+
+
+def _chained(view: PoolView, rows: Positions) -> Positions:
+    """Order rows so that like ones stand together: each is followed by the nearest that is left."""
+    points = gather(view.embeddings, rows)
+    distances = squared_distances(points, points)
+    order, is_left = [0] if len(rows) else [], np.ones(len(rows), dtype=np.bool_)
+    is_left[:1] = False
+    while is_left.any():
+        order.append(int(np.where(is_left, distances[order[-1]], np.inf).argmin()))
+        is_left[order[-1]] = False
+    return rows[order]
 
 
 def _valid(positions: Sequence[int], n: int) -> NDArray[np.intp]:

@@ -16,10 +16,18 @@ def test_groups_come_largest_first_and_hold_every_row_once():
     assert [len(group.rows) for group in groups] == [30, 10]
     assert sorted(np.concatenate([group.rows for group in groups]).tolist()) == list(range(40))
     assert all(set(group.typical) <= set(group.rows) for group in groups)
-    assert [len(group.typical) for group in groups] == [3, 3]
+    assert [len(group.typical) for group in groups] == [1, 1]
 
 
-def test_equal_rows_stand_for_a_group_once():
+def test_rows_nearest_to_the_centre_come_first():
+    angles = np.radians([-50.0, 0.0, 50.0])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    (group,) = find_groups(points, 1, 2, np.random.default_rng(0))
+    assert group.typical[0] == 1
+    assert len(group.typical) == 2
+
+
+def test_near_copies_stand_for_a_group_once():
     same = np.tile(np.float32([0.6, 0.8]), (9, 1))
     (group,) = find_groups(same, 3, 4, np.random.default_rng(0))
     assert len(group.typical) == 1

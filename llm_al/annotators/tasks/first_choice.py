@@ -28,8 +28,9 @@ class FirstChoice:
 
     Notes
     -----
-    The paper shows one list to one call and asks for an estimate of the labels as well. Here the list is
-    dealt to blocks in turn, each of which gives its share, so that any number of texts fits.
+    The paper shows one list to one call and asks for an estimate of the labels as well. Here the list is cut
+    into blocks, each of which gives its share, so that any number of texts fits. A block cannot know what
+    another one chose: like texts should stand together, so that repetitions are seen.
 
     References
     ----------
@@ -42,15 +43,12 @@ class FirstChoice:
     max_text_characters: int = 400
 
     def blocks(self, n: int, k: int) -> list[tuple[list[int], int]]:
-        """Deal n texts to blocks in turn; return the positions of each and how many it is asked for."""
+        """Cut n texts into blocks of neighbours; return the positions of each and how many it is asked for."""
         n_blocks = -(-n // self.block)
-        dealt = [list(range(start, n, n_blocks)) for start in range(n_blocks)]
-        ends = [0]
-        for positions in dealt:
-            ends.append(ends[-1] + len(positions))
+        ends = [n * b // n_blocks for b in range(n_blocks + 1)]
         # Cumulative rounding: shares add up to k.
-        shares = [k * after // n - k * before // n for before, after in pairwise(ends)]
-        return [(positions, share) for positions, share in zip(dealt, shares, strict=True) if share]
+        cut = [(list(range(start, stop)), k * stop // n - k * start // n) for start, stop in pairwise(ends)]
+        return [(positions, share) for positions, share in cut if share]
 
     def question(self, texts: Sequence[str], k: int) -> Question[tuple[int, ...]]:
         """Return the question; its answer holds up to k distinct positions, the most wanted first."""
