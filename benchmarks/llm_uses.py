@@ -58,6 +58,10 @@ NOT_MEASURED = (
 )
 
 
+_GUARDED = (
+    "Five texts a label, written from its name alone, which in this data says what it means. Where the guard is on, it "
+    "lowers the factor on their weight until people's labels are not hurt, or leaves them out; see its words below.\n\n"
+)
 _LENGTHS = "Tokens are bytes / 4; descriptions and rules of 19 words, four gaps a critique, templates for texts.\n\n"
 
 
