@@ -27,6 +27,10 @@ class Forecast:
         None when the price of the model is not known.
     cap_usd : float or None
         Never passed, whatever the estimate says.
+    seconds_low, seconds_high : float or None
+        Of LLM calls; None when batches make the answers, or nobody can tell.
+    notes : tuple of str
+        How tokens were counted and what was supposed.
     """
 
     n_rounds: int
@@ -40,6 +44,9 @@ class Forecast:
     usd_high: float | None
     cap_usd: float | None
     annotator: str
+    seconds_low: float | None = None
+    seconds_high: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [
@@ -52,9 +59,19 @@ class Forecast:
             lines.append("money: the price of the model is not known; set llm.price in project.yaml")
         else:
             lines.append(f"money: ${self.usd_low:.4f} to ${self.usd_high:.4f}")
+        if self.seconds_low is not None and self.seconds_high is not None and self.n_llm_calls:
+            lines.append(f"time: {_duration(self.seconds_low)} to {_duration(self.seconds_high)} of LLM calls")
         if self.cap_usd is not None:
             lines.append(f"cap: ${self.cap_usd:.2f} (budget.llm_usd); a call that could pass it is never sent")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
+
+
+def _duration(seconds: float) -> str:
+    """Return seconds in the unit that people would use."""
+    for unit, size in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2.0 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds" if seconds >= 10.0 else f"{seconds:.1f} seconds"
 
 
 def dollars(nanousd: int | None) -> float | None:
@@ -98,6 +115,9 @@ def forecast(
         usd_high=dollars(costs.cost_high_nanousd) if costs else 0.0,
         cap_usd=config.budget.llm_usd,
         annotator=llm.name if llm is not None else "none",
+        seconds_low=getattr(costs, "seconds_low", None),
+        seconds_high=getattr(costs, "seconds_high", None),
+        notes=getattr(costs, "notes", ()),
     )
 
 

@@ -100,3 +100,16 @@ def test_an_annotator_without_prices_costs_nothing() -> None:
 def test_nano_dollars_become_dollars() -> None:
     assert dollars(2_500_000_000) == 2.5
     assert dollars(None) is None
+
+
+def test_time_and_suppositions_are_shown() -> None:
+    class Timed(Priced):
+        def estimate(self, examples: Any) -> Estimate:
+            n = len(examples)
+            return Estimate(n, 0, n, n, n, n, 5.0, 600.0, ("tokens counted by tiktoken",))
+
+    found = price(config(human_labels=70), llm=Timed())
+    assert (found.seconds_low, found.seconds_high, found.notes) == (5.0, 600.0, ("tokens counted by tiktoken",))
+    assert "time: 5.0 seconds to 10.0 minutes of LLM calls\n" in str(found)
+    assert str(found).endswith("tokens counted by tiktoken")
+    assert "time:" not in str(price(config(human_labels=70), llm=Priced()))

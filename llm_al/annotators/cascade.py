@@ -226,7 +226,7 @@ class Cascade:
     def estimate(self, examples: Sequence[Example]) -> PanelEstimate:
         """Return calls and money; the low end sends nothing to the stronger model, the high end everything."""
         both, cheap = self._pair.estimate(examples), Panel((self.first,)).estimate(examples)
-        return replace(both, cost_low_nanousd=cheap.cost_low_nanousd)
+        return replace(both, cost_low_nanousd=cheap.cost_low_nanousd, seconds_low=cheap.seconds_low)
 
     def annotate(self, examples: Sequence[Example]) -> list[Annotation]:
         """Return the first model's answers, and the second's where it was asked."""
@@ -250,6 +250,9 @@ class Cascade:
 
     def _prices(self, examples: Sequence[Example]) -> dict[str, float]:
         """Return the highest price of the stronger model's calls about each example, in dollars."""
+        highest = getattr(self.then, "highest_cost_nanousd", None)
+        if highest is not None:
+            return {example.id: (highest(example) or 0) / NANO_PER_USD for example in examples}
         estimate = getattr(self.then, "estimate", None)
         if estimate is None:
             return dict.fromkeys((example.id for example in examples), 0.0)

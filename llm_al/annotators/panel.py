@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from llm_al.errors import ConfigError
 from llm_al.protocols import Annotator
@@ -10,10 +10,15 @@ from llm_al.types import Annotation, AnnotatorKind, Example
 
 __all__ = ["Panel", "PanelEstimate"]
 
+N = TypeVar("N", int, float)
+
 
 @dataclass(frozen=True)
 class PanelEstimate:
-    """Calls, tokens and money of all members together; a price is None where one member's is unknown."""
+    """Calls, tokens, money and time of all members together; None where one member's is unknown.
+
+    Members answer one after the other, so their seconds add up.
+    """
 
     n_calls: int
     n_cached: int
@@ -21,6 +26,9 @@ class PanelEstimate:
     n_tokens_out: int
     cost_low_nanousd: int | None
     cost_high_nanousd: int | None
+    seconds_low: float | None = None
+    seconds_high: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,11 @@ class Panel:
         counts = [sum(getattr(part, name) for part in parts) for name in ("n_calls", "n_cached")]
         tokens = [sum(getattr(part, name) for part in parts) for name in ("n_tokens_in", "n_tokens_out")]
         low, high = (_total([getattr(part, f"cost_{end}_nanousd") for part in parts]) for end in ("low", "high"))
-        return PanelEstimate(counts[0], counts[1], tokens[0], tokens[1], low, high)
+        fastest, slowest = (
+            _total([getattr(part, f"seconds_{end}", None) for part in parts]) for end in ("low", "high")
+        )
+        notes = dict.fromkeys(note for part in parts for note in getattr(part, "notes", ()))
+        return PanelEstimate(counts[0], counts[1], tokens[0], tokens[1], low, high, fastest, slowest, tuple(notes))
 
 
 def _at_round(member: Annotator, number: int) -> Annotator:
@@ -116,6 +128,6 @@ def _at_round(member: Annotator, number: int) -> Annotator:
     return cast(Annotator, replace(cast(Any, member), round=number))
 
 
-def _total(costs: Sequence[int | None]) -> int | None:
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if len(known) == len(costs) else None
+def _total(amounts: Sequence[N | None]) -> N | None:
+    known = [amount for amount in amounts if amount is not None]
+    return cast(N, sum(known)) if len(known) == len(amounts) else None

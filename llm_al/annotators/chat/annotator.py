@@ -8,7 +8,8 @@ from pathlib import Path
 
 import httpx2
 
-from llm_al.annotators.chat.estimates import Estimate, estimate
+from llm_al.annotators.chat.counting import count_tokens
+from llm_al.annotators.chat.estimates import Estimate, Estimator
 from llm_al.annotators.chat.prompts import load_prompt
 from llm_al.annotators.chat.questions import Classify, Verify
 from llm_al.annotators.chat.replies import Completion
@@ -239,7 +240,31 @@ class Chat:
                 requests.append(verification.question.request(example.text, self.scheme.names[0]))
             return requests
 
-        return estimate(requests_of, len(examples), ledger=self.ledger, price=self.pricing.known(self.endpoint))
+        estimator = Estimator(
+            self.endpoint,
+            self.ledger,
+            self.limits,
+            self.pricing.known(self.endpoint),
+            batch_factor=self.batching.price_factor if self.batching is not None else None,
+            latency_s=self.session.latency_s,
+            tokenize=self.tokenize,
+            transport=self.transport,
+        )
+        return estimator.estimate(requests_of, len(examples), n_repeatable=len(questions))
+
+    def highest_cost_nanousd(self, example: Example) -> int | None:
+        """Return what the first calls about one example cost at the high end; None for an unknown price."""
+        price = self.pricing.known(self.endpoint)
+        if price is None:
+            return None
+        factor = self.batching.price_factor if self.batching is not None else 1.0
+        [shown] = self._shown([example])
+        requests = [question.request(example.text, shown) for question in self.questions()]
+        return sum(
+            price.cost_nanousd(round(count_tokens(r)[2]), r.sampling.max_answer_tokens, factor=factor)
+            for r in requests
+            if self.ledger.cached(r.hash) is None
+        )
 
     def _stand_ins(self, examples: Sequence[Example], position: int) -> tuple[Demonstration, ...]:
         n_shown = 0 if self.demonstrator is None else min(self.demonstrator.k, len(examples) - 1)
