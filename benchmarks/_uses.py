@@ -35,9 +35,11 @@ class Bench:
     embedder: Any = field(repr=False)
 
     @classmethod
-    def of(cls, task: Task, folder: str) -> "Bench":
-        """Embed a task."""
-        embedder = registry.make("embedder", "sentence", model=folder)
+    def of(cls, task: Task, folder: str, *, is_quick: bool = False) -> "Bench":
+        """Embed a task; hashed words save the encoder's loading in a smoke run."""
+        embedder = (
+            registry.make("embedder", "hashing") if is_quick else registry.make("embedder", "sentence", model=folder)
+        )
         return cls(task, folder, embedder.encode(task.texts), embedder.encode(task.test_texts), embedder)
 
     @property

@@ -333,7 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tasks = [sample_task(80, 30)] if options.quick else [read_task(options.data, name) for name in options.datasets]
     rows: dict[str, list[dict[str, Any]]] = {"costs": [], "first": [], "synthetic": []}
     for task in tasks:
-        bench = Bench.of(task, resolve("offline"))
+        bench = Bench.of(task, resolve("offline"), is_quick=options.quick)
         rows["costs"] += costs(bench, np.random.default_rng(0))
         for seed in range(options.seeds):
             rows["first"] += first_examples(bench, seed)
