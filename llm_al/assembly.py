@@ -14,7 +14,7 @@ from llm_al.corpus import Corpus, TestSplit
 from llm_al.embedders.cached import Cached
 from llm_al.errors import ConfigError
 from llm_al.evaluation.stopping import Stopping
-from llm_al.llm_assembly import make_chats, make_demonstrator, make_replay
+from llm_al.llm_assembly import make_chats, make_demonstrator, make_replay, unencrypted
 from llm_al.loop import Loop
 from llm_al.places import Places
 from llm_al.plan import Plan, Steps
@@ -179,6 +179,8 @@ class Assembly:
         if settings.annotator == "none":
             return None
         if settings.annotator == "chat":
+            for line in unencrypted(settings):
+                self.warn(line)
             return make_chats(self.config, self.scheme, self.store, self.folder, demonstrator=self._demonstrator)
         if settings.annotator == "replay":
             return make_replay(self.config, self.scheme, self.folder)

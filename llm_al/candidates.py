@@ -8,10 +8,11 @@ import numpy as np
 
 from llm_al.answers import Answers
 from llm_al.corpus import Corpus
+from llm_al.measures import Certificate
 from llm_al.routers.calibration import Calibrator
 from llm_al.routers.evidence import Evidence
 from llm_al.routers.threshold import Candidates
-from llm_al.types import Certificate, Decision, Outcome, Stage
+from llm_al.types import Decision, Outcome, Stage
 
 __all__ = ["CandidateTable", "evidence_from_json", "evidence_to_json", "read_candidates"]
 

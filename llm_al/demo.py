@@ -13,10 +13,11 @@ from llm_al.creation import CONFIG_NAME
 from llm_al.errors import ConfigError
 from llm_al.evaluation.metrics import evaluate
 from llm_al.loop import Loop
+from llm_al.measures import Metrics
 from llm_al.project import Project
 from llm_al.protocols import Progress
 from llm_al.store.files import write_atomically
-from llm_al.types import NONE_OF_THESE, Metrics, TrainingSet
+from llm_al.types import NONE_OF_THESE, TrainingSet
 
 __all__ = ["SETTINGS", "DemoResult", "run"]
 

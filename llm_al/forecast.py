@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llm_al.config import ProjectConfig
+from llm_al.measures import RoundRecord
 from llm_al.protocols import Annotator
-from llm_al.types import NANO_PER_USD, Example, RoundRecord
+from llm_al.types import NANO_PER_USD, Example
 
 __all__ = ["Forecast", "dollars", "forecast"]
 

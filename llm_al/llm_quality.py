@@ -15,19 +15,10 @@ from llm_al.candidates import CandidateTable
 from llm_al.corpus import Corpus
 from llm_al.evaluation import selective
 from llm_al.evaluation.selective import Checked
+from llm_al.measures import ConfidenceQuality, Estimate, LLMQuality, SignalQuality
 from llm_al.routers.evidence import Evidence
 from llm_al.situation import Situation
-from llm_al.types import (
-    NONE_OF_THESE,
-    SKIP,
-    Annotation,
-    AnnotatorKind,
-    ConfidenceQuality,
-    Estimate,
-    LLMQuality,
-    Signal,
-    SignalQuality,
-)
+from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Signal
 
 __all__ = ["COMBINED", "MIN_AUDITS", "llm_quality"]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from llm_al.measures import ConfidenceQuality, LLMQuality, SignalQuality, SpendingLine
 from llm_al.reports.amounts import count, estimate, usd
-from llm_al.types import ConfidenceQuality, LLMQuality, SignalQuality, SpendingLine
 
 __all__ = ["LLMStatus"]
 

@@ -19,6 +19,7 @@ from llm_al.corpus import Corpus
 from llm_al.evaluation.metrics import evaluate
 from llm_al.evaluation.stopping import Progress as Standing
 from llm_al.evaluation.stopping import prediction_kappa
+from llm_al.measures import Metrics, RoundRecord
 from llm_al.places import Question
 from llm_al.plan import Plan, RoundOutcome, Steps
 from llm_al.protocols import Annotator, LoopStore, Progress
@@ -28,16 +29,7 @@ from llm_al.situation import Moment, Situation
 from llm_al.student_files import StudentFiles
 from llm_al.supervision import Summary
 from llm_al.synthesis import synthetic_to_json
-from llm_al.types import (
-    Annotation,
-    AnnotatorKind,
-    Decision,
-    Metrics,
-    Outcome,
-    Positions,
-    RoundRecord,
-    Stage,
-)
+from llm_al.types import Annotation, AnnotatorKind, Decision, Outcome, Positions, Stage
 
 __all__ = ["Loop"]
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from llm_al.evaluation.stopping import Stopping
+from llm_al.measures import RoundRecord
 from llm_al.places import Places
 from llm_al.protocols import Aggregator, Annotator, Demonstrator, Strategy
 from llm_al.routers.two_stage import TwoStage
 from llm_al.supervision import Supervision
 from llm_al.synthesis import Synthesis
-from llm_al.types import RoundRecord
 
 __all__ = ["Plan", "RoundOutcome", "Steps"]
 

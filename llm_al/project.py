@@ -25,6 +25,7 @@ from llm_al.formats.read import open_rows
 from llm_al.label_rows import LabelRows
 from llm_al.llm_tools import LLMTools
 from llm_al.loop import Loop
+from llm_al.notes import Notes
 from llm_al.people import ask_in_terminal, import_answers, record_answer
 from llm_al.plan import RoundOutcome
 from llm_al.prediction import Predictor
@@ -59,7 +60,7 @@ class Project:
         self.folder = folder
         self.config = config
         self.store = store
-        self.notes: list[str] = []
+        self.notes: list[str] = Notes()
 
     @classmethod
     def create(
@@ -108,7 +109,7 @@ class Project:
                     lines = add_texts(store, where, scheme=config.scheme(), split=split, columns=given)
                     notes += [f"{split}: {line}" for line in lines]
         project = cls.open(folder)
-        project.notes = notes
+        project.notes += notes
         return project
 
     @classmethod

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_al.measures import RoundRecord
 from llm_al.pool import PoolView
 from llm_al.types import (
     Annotation,
@@ -24,7 +25,6 @@ from llm_al.types import (
     LabelledBank,
     Positions,
     Proba,
-    RoundRecord,
     Scores,
     TrainingSet,
 )

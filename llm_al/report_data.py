@@ -11,11 +11,12 @@ from llm_al.config import ProjectConfig
 from llm_al.label_rows import LabelRows
 from llm_al.llm_quality import llm_quality
 from llm_al.loop import Loop
+from llm_al.measures import HardExample, ReportData
 from llm_al.reports.model_card import ModelCardData, render
 from llm_al.store.files import write_atomically
 from llm_al.store.store import SqlStore
 from llm_al.supervision import Summary
-from llm_al.types import HardExample, ReportData, Source
+from llm_al.types import Source
 
 __all__ = ["read_report", "write_model_card"]
 

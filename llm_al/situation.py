@@ -8,6 +8,7 @@ import numpy as np
 from llm_al.answers import Answers, read_answers
 from llm_al.candidates import CandidateTable, evidence_from_json, read_candidates
 from llm_al.corpus import Corpus
+from llm_al.measures import Certificate
 from llm_al.pool import PoolView
 from llm_al.protocols import Aggregator, LoopStore
 from llm_al.routers.evidence import Context
@@ -17,7 +18,6 @@ from llm_al.synthesis import read_synthetic
 from llm_al.types import (
     NONE_OF_THESE,
     AnnotatorKind,
-    Certificate,
     Decision,
     Embeddings,
     Example,

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from llm_al.measures import RoundRecord
 from llm_al.reports.amounts import usd
 from llm_al.reports.tables import round_rows
 from llm_al.situation import Situation
-from llm_al.types import Annotation, Decision, RoundRecord, Stage
+from llm_al.types import Annotation, Decision, Stage
 
 __all__ = ["Status", "explain"]
 

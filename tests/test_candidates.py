@@ -7,19 +7,9 @@ from llm_al.answers import Answers, read_answers
 from llm_al.candidates import CandidateTable, evidence_from_json, evidence_to_json, read_candidates
 from llm_al.consensus.dawid_skene import OneCoin
 from llm_al.corpus import Corpus
+from llm_al.measures import Certificate
 from llm_al.routers.evidence import Evidence
-from llm_al.types import (
-    NONE_OF_THESE,
-    SKIP,
-    Annotation,
-    AnnotatorKind,
-    Certificate,
-    Decision,
-    Label,
-    LabelScheme,
-    Outcome,
-    Stage,
-)
+from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Decision, Label, LabelScheme, Outcome, Stage
 
 NAMES = ("cat", "dog")
 

@@ -5,7 +5,8 @@ import pytest
 from llm_al.annotators.chat import Estimate
 from llm_al.config import ProjectConfig, validate_config
 from llm_al.forecast import Forecast, dollars, forecast
-from llm_al.types import AnnotatorKind, Example, RoundRecord
+from llm_al.measures import RoundRecord
+from llm_al.types import AnnotatorKind, Example
 
 
 class Priced:

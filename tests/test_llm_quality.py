@@ -9,21 +9,10 @@ from llm_al.consensus.dawid_skene import OneCoin
 from llm_al.corpus import Corpus
 from llm_al.llm_quality import COMBINED, MIN_AUDITS, llm_quality
 from llm_al.llm_status import LLMStatus
+from llm_al.measures import LLMQuality, SpendingLine
 from llm_al.routers.evidence import Evidence
 from llm_al.situation import Situation
-from llm_al.types import (
-    NONE_OF_THESE,
-    SKIP,
-    Annotation,
-    AnnotatorKind,
-    Decision,
-    Label,
-    LabelScheme,
-    LLMQuality,
-    Outcome,
-    SpendingLine,
-    Stage,
-)
+from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Decision, Label, LabelScheme, Outcome, Stage
 
 NAMES = ("cat", "dog")
 A, B = "model/a", "model/b"

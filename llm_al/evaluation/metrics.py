@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from llm_al.errors import ShapeError
-from llm_al.types import ClassMetrics, Metrics, Proba, ReliabilityBin
+from llm_al.measures import ClassMetrics, Metrics, ReliabilityBin
+from llm_al.types import Proba
 
 __all__ = ["evaluate", "wilson_interval"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from llm_al.errors import ShapeError
-from llm_al.types import Estimate, ReliabilityBin
+from llm_al.measures import Estimate, ReliabilityBin
 
 __all__ = [
     "Checked",

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_al.errors import ConfigError, ShapeError
-from llm_al.types import NANO_PER_USD, Metrics
+from llm_al.measures import Metrics
+from llm_al.types import NANO_PER_USD
 
 __all__ = ["Progress", "Stopping", "prediction_kappa"]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from llm_al.measures import ReliabilityBin
 from llm_al.reports._canvas import COLOURS
-from llm_al.types import ReliabilityBin
 
 __all__ = ["paint_reliability"]
 

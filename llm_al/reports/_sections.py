@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llm_al.measures import Certificate, Metrics, ReportData, RoundRecord, SpendingLine
 from llm_al.reports.amounts import NOT_MEASURED, count, number, percent, usd
 from llm_al.reports.figures import last_metrics
-from llm_al.types import Certificate, Metrics, ReportData, RoundRecord, SpendingLine
 
 __all__ = [
     "Confusion",

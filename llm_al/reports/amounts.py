@@ -4,7 +4,8 @@ import math
 import re
 import unicodedata
 
-from llm_al.types import NANO_PER_USD, Estimate, Metrics
+from llm_al.measures import Estimate, Metrics
+from llm_al.types import NANO_PER_USD
 
 __all__ = [
     "NOT_MEASURED",

@@ -6,10 +6,10 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from llm_al.measures import ConfidenceQuality, LLMQuality, ReportData
 from llm_al.reports._canvas import COLOURS, SERIES, draw, legend
 from llm_al.reports._reliability import paint_reliability
 from llm_al.reports.amounts import estimate, number, percent, shorten
-from llm_al.types import ConfidenceQuality, LLMQuality, ReportData
 
 __all__ = ["MAX_DIAGRAMS", "confidence_rows", "reliability_diagrams", "risk_coverage_curve"]
 

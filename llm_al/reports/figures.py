@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
+from llm_al.measures import Metrics, ReportData, RoundRecord
 from llm_al.reports._canvas import COLOURS, SERIES, draw, legend, name_ticks, plain
 from llm_al.reports._reliability import paint_reliability
 from llm_al.reports.amounts import count, interval, number, percent, shorten, usd
-from llm_al.types import NANO_PER_USD, AnnotatorKind, AnnotatorQuality, Metrics, ReportData, RoundRecord, Source
+from llm_al.types import NANO_PER_USD, AnnotatorKind, AnnotatorQuality, Source
 
 __all__ = [
     "MAX_MATRIX_LABELS",

@@ -13,9 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llm_al.errors import StorageFullError, StoreError
+from llm_al.measures import ClassMetrics, Metrics, ReportData
 from llm_al.reports import _sections, amounts, confidence, figures
 from llm_al.reports.tables import round_rows
-from llm_al.types import ClassMetrics, Metrics, ReportData
 
 __all__ = ["render", "write"]
 

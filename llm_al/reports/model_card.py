@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
+from llm_al.measures import Certificate, Metrics
 from llm_al.reports.amounts import clean, count, interval, number, percent
 from llm_al.reports.tables import markdown, markdown_cell
-from llm_al.types import Certificate, Label, Metrics, Source
+from llm_al.types import Label, Source
 
 __all__ = ["ModelCardData", "render"]
 

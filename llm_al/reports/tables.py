@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from llm_al.measures import RoundRecord
 from llm_al.reports.amounts import accuracy, clean, count, number, usd
-from llm_al.types import RoundRecord
 
 __all__ = ["markdown", "markdown_cell", "round_rows"]
 

@@ -10,7 +10,8 @@ from scipy.special import betaincinv
 from scipy.stats import binom
 
 from llm_al.errors import ConfigError, ShapeError
-from llm_al.types import Certificate, Decision, Outcome, Stage
+from llm_al.measures import Certificate
+from llm_al.types import Decision, Outcome, Stage
 
 __all__ = ["Candidates", "certify", "decide", "error_upper_bound", "n_audits_needed"]
 

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_al.errors import ConfigError, ShapeError
+from llm_al.measures import Certificate
 from llm_al.routers.calibration import Calibrator
 from llm_al.routers.evidence import Evidence
 from llm_al.routers.threshold import Candidates, certify, decide
-from llm_al.types import Certificate, Decision, Outcome, Proba, Scores, Stage
+from llm_al.types import Decision, Outcome, Proba, Scores, Stage
 
 __all__ = ["RouteInput", "TwoStage"]
 

@@ -11,12 +11,13 @@ from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 from sqlalchemy.sql.dml import Insert
 
 from llm_al.errors import StoreError
+from llm_al.measures import SpendingLine
 from llm_al.money import Entry, PastCall, Release, Reservation, Settlement, Verdict
 from llm_al.store._batches import batches
 from llm_al.store.database import Database
 from llm_al.store.dialects import insert_or_replace
 from llm_al.store.schema import ledger_totals, llm_calls, llm_facts
-from llm_al.types import NANO_PER_USD, SpendingLine
+from llm_al.types import NANO_PER_USD
 
 __all__ = ["SqlLedger"]
 

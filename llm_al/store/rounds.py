@@ -11,10 +11,11 @@ import numpy as np
 from sqlalchemy import Connection, Row, Select, select, update
 
 from llm_al.errors import StoreError
+from llm_al.measures import Certificate, ClassMetrics, Metrics, ReliabilityBin, RoundRecord
 from llm_al.store.database import Database
 from llm_al.store.dialects import insert_or_keep, insert_or_replace
 from llm_al.store.schema import round_notes, rounds
-from llm_al.types import Certificate, ClassMetrics, Metrics, ReliabilityBin, RoundRecord, Source
+from llm_al.types import Source
 
 __all__ = ["DONE", "STARTED", "RoundState", "Rounds", "record_from_json", "record_to_json"]
 

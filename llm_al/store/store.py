@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_al.measures import RoundRecord, SpendingLine
 from llm_al.store.annotations import AnnotationLog
 from llm_al.store.assignments import Assignment, Assignments
 from llm_al.store.database import Database
@@ -18,7 +19,7 @@ from llm_al.store.ledger import SqlLedger
 from llm_al.store.migrations import migrate
 from llm_al.store.rounds import Rounds, RoundState
 from llm_al.store.texts import TextRows
-from llm_al.types import Annotation, Decision, Example, RoundRecord, SpendingLine, Split
+from llm_al.types import Annotation, Decision, Example, Split
 
 __all__ = ["SqlStore"]
 

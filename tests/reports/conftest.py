@@ -4,25 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from llm_al.reports import html
-from llm_al.types import (
-    AnnotatorKind,
-    AnnotatorQuality,
+from llm_al.measures import (
     Certificate,
     ClassMetrics,
     ConfidenceQuality,
     Estimate,
     HardExample,
-    Label,
     LLMQuality,
     Metrics,
     ReliabilityBin,
     ReportData,
     RoundRecord,
     SignalQuality,
-    Source,
     SpendingLine,
 )
+from llm_al.reports import html
+from llm_al.types import AnnotatorKind, AnnotatorQuality, Label, Source
 
 LABELS = (
     Label("delivery", "Where is the parcel, late, lost or damaged on the way."),

@@ -1,8 +1,8 @@
 import re
 from dataclasses import replace
 
+from llm_al.measures import ReportData
 from llm_al.reports import confidence, html
-from llm_al.types import ReportData
 
 ATTACK = "</title><script>alert(1)</script>"
 

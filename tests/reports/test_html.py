@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from llm_al.errors import StorageFullError, StoreError
+from llm_al.measures import Certificate, HardExample
 from llm_al.reports import html
-from llm_al.types import Certificate, HardExample, Label
+from llm_al.types import Label
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 ATTACK = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>\"' {{ 7*7 }}"

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from llm_al.errors import ConfigError, ShapeError
+from llm_al.measures import Certificate
 from llm_al.routers.threshold import Candidates, certify, decide, error_upper_bound, n_audits_needed
-from llm_al.types import Certificate, Outcome, Stage
+from llm_al.types import Outcome, Stage
 
 
 def candidates(scores, is_audited, is_error, probability=0.1):

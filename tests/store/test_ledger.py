@@ -11,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from sqlalchemy import func, select
 
 from llm_al.errors import StoreError
+from llm_al.measures import SpendingLine
 from llm_al.money import Release, Reservation, Settlement, Verdict
 from llm_al.store import SqlLedger, SqlStore, schema
-from llm_al.types import SpendingLine
 
 CAP = 1_000
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from llm_al.errors import StoreError
+from llm_al.measures import Certificate, ClassMetrics, Metrics, ReliabilityBin, RoundRecord
 from llm_al.store import DONE, STARTED, SqlStore
-from llm_al.types import Certificate, ClassMetrics, Metrics, ReliabilityBin, RoundRecord, Source
+from llm_al.types import Source
 
 METRICS = Metrics(
     n=3,

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import httpx2
 
 from llm_al.annotators.engine.failures import from_response, from_wire, unreachable, untrusted
-from llm_al.annotators.engine.prices import is_local
 from llm_al.annotators.engine.secrets import redacted
 from llm_al.annotators.engine.settings import Endpoint, Limits
-from llm_al.annotators.engine.wire import Received, certificates
+from llm_al.annotators.engine.wire import Received, certificates, proxy_of
 from llm_al.errors import ProviderError, RequestError
 
 if TYPE_CHECKING:
@@ -156,7 +155,8 @@ class BatchServer:
                     timeout=self._limits.timeout_s,
                     # A redirect would carry the key elsewhere.
                     follow_redirects=False,
-                    trust_env=not is_local(self._endpoint.base_url),
+                    trust_env=False,
+                    proxy=proxy_of(self._endpoint.base_url) if self._transport is None else None,
                 ),
             )
         return self._opened

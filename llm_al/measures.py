@@ -1,0 +1,190 @@
+"""What was measured: frozen figures that steps hand to the store, to reports and to people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from llm_al.types import AnnotatorQuality, Label, Source
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """Quality on one class."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """One bar of a reliability diagram: predicted confidence against what came true."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval, or None with the reason why it is not known."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class SignalQuality:
+    """How well one raw signal tells right answers from wrong ones."""
+
+    name: str
+    n: int
+    """Checked answers that have it."""
+    auroc: Estimate
+    ece: Estimate
+    """As if it were a probability; unknown for signals that do not claim to be one."""
+
+
+@dataclass(frozen=True)
+class ConfidenceQuality:
+    """How honest one annotator's confidence is, measured on random audits weighted by their probability."""
+
+    name: str
+    n_answers: int
+    n_compared: int
+    """Answers to texts that a person answered too, for whatever reason."""
+    n_audits: int
+    """Those among them that chance picked; all estimates come from these."""
+    accuracy: Estimate
+    ece: Estimate
+    auroc: Estimate
+    brier: Estimate
+    kept_50: Estimate
+    """Accuracy of the surer half."""
+    kept_80: Estimate
+    reliability: tuple[ReliabilityBin, ...] = ()
+    curve: tuple[tuple[float, float], ...] = ()
+    """Coverage and accuracy of what is kept, surest first."""
+    signals: tuple[SignalQuality, ...] = ()
+
+
+@dataclass(frozen=True)
+class LLMQuality:
+    """What people's answers say about the LLM annotators and about the calibrated probability."""
+
+    annotators: tuple[ConfidenceQuality, ...]
+    combined: ConfidenceQuality | None
+    """The probability that was written down at review; None before the first review."""
+    n_audits: int
+    """Random audits that people have answered."""
+    n_escalated: int
+    """LLM-answered texts that people answered because something was odd; no estimate uses them."""
+    note: str = ""
+    """What is missing, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Quality of predictions on labelled examples."""
+
+    n: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    macro_f1: float
+    ece: float
+    log_loss: float
+    per_class: tuple[ClassMetrics, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows are the true class, columns the predicted one."""
+    reliability: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the audit proves of the accepted LLM labels; `threshold` is None when nothing may be accepted."""
+
+    threshold: float | None
+    error_upper: float | None
+    n_audited: int
+    n_errors: int
+    max_error: float
+    confidence: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One finished round, as it is kept in the store and shown in the report."""
+
+    number: int
+    n_human: int
+    n_llm_accepted: int
+    n_pseudo: int
+    n_llm_answers: int
+    cost_nanousd: int
+    metrics: Metrics | None
+    certificate: Certificate | None
+    sources: tuple[Source, ...] = (Source.HUMAN,)
+    """Sources that the guard let into the training set."""
+    guard: str = ""
+    pseudo_precision: float | None = None
+    kappa: float | None = None
+    """Agreement of this student's pool predictions with the last one's; None in the first round."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    stop_reason: str = ""
+    n_synthetic: int = 0
+    """Texts that an LLM wrote, among those that the student learned from."""
+
+
+@dataclass(frozen=True)
+class SpendingLine:
+    """Money by model, prompt and round."""
+
+    model: str
+    prompt: str
+    round: int
+    n_calls: int
+    n_tokens_in: int
+    n_tokens_out: int
+    cost_nanousd: int
+
+
+@dataclass(frozen=True)
+class HardExample:
+    """An example that the student is least sure of, or most at odds with its annotators."""
+
+    example_id: str
+    text: str
+    label: str | None
+    predicted: str
+    proba: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that the report shows, read from the store."""
+
+    project: str
+    labels: tuple[Label, ...]
+    rounds: tuple[RoundRecord, ...]
+    label_sources: Mapping[str, Mapping[str, int]]
+    """Label name -> source -> number of exported labels."""
+    spending: tuple[SpendingLine, ...]
+    annotators: tuple[AnnotatorQuality, ...]
+    hardest: tuple[HardExample, ...]
+    n_pool: int
+    n_test: int
+    max_human_labels: int | None
+    facts: tuple[tuple[str, str], ...] = ()
+    """Extra claims with their values, for example the comparison with full supervision."""
+    recipe: Mapping[str, str] = field(default_factory=dict)
+    """`repr` of every step, so that the run can be repeated."""
+    llm_quality: LLMQuality | None = None
+    """How honest the LLM annotators are; None when no LLM took part."""
