@@ -15,15 +15,18 @@ _MARKDOWN_SYNTAX = str.maketrans(
 def round_rows(records: Sequence[RoundRecord]) -> list[dict[str, str]]:
     """Return one row a round, every cell ready to print; no records give no rows.
 
-    Columns, in order: round, human, LLM (accepted labels), pseudo, accuracy, macro-F1, cost, seconds. Accuracy
-    carries its interval; what was not measured is a dash.
+    Columns, in order: round, human, LLM (accepted labels), pseudo, written (only where an LLM wrote texts that
+    were learned from), accuracy, macro-F1, cost, seconds. Accuracy carries its interval; what was not measured
+    is a dash.
     """
+    has_written = any(record.n_synthetic for record in records)
     return [
         {
             "round": str(record.number),
             "human": count(record.n_human),
             "LLM": count(record.n_llm_accepted),
             "pseudo": count(record.n_pseudo),
+            **({"written": count(record.n_synthetic)} if has_written else {}),
             "accuracy": accuracy(record.metrics),
             "macro-F1": number(record.metrics.macro_f1 if record.metrics else None),
             "cost": usd(record.cost_nanousd),

@@ -31,3 +31,9 @@ def test_a_round_without_test_split_has_dashes(run):
 def test_markdown_cells_cannot_leave_their_cell():
     table = markdown([{"label": "a|b\n# c <script>", "n": "1"}], right=["n"])
     assert table.splitlines() == ["| label | n |", "| --- | ---: |", r"| a\|b \# c &lt;script&gt; | 1 |"]
+
+
+def test_written_texts_have_a_column_only_where_there_are_any(run):
+    rows = round_rows([run.rounds[0], replace(run.rounds[1], n_synthetic=7)])
+    assert [row["written"] for row in rows] == ["0", "7"]
+    assert list(rows[0]).index("written") == 4
