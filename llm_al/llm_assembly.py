@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_al import registry
 from llm_al.annotators.cascade import Cascade, Trial, read_trials
+from llm_al.annotators.engine.prices import is_local
 from llm_al.annotators.panel import Panel
 from llm_al.annotators.replay import Replay, Tape
 from llm_al.config import ProjectConfig
@@ -21,7 +22,7 @@ from llm_al.types import NANO_PER_USD, LabelScheme
 if TYPE_CHECKING:
     from llm_al.annotators.chat import Chat
 
-__all__ = ["make_chat", "make_chats", "make_demonstrator", "make_replay", "nano_usd", "replay_file"]
+__all__ = ["make_chat", "make_chats", "make_demonstrator", "make_replay", "nano_usd", "replay_file", "unencrypted"]
 
 
 def nano_usd(usd: float | None) -> int | None:
@@ -98,6 +99,11 @@ def make_chats(
         return make_chat(own, scheme, store, folder, demonstrator=demonstrator)
 
     settings = config.llm
+    if settings.options:
+        raise ConfigError(
+            f"llm.options holds {sorted(settings.options)}, but annotator 'chat' takes none (they are for plug-ins and "
+            "'replay'); remove them"
+        )
     members = [chat(settings), *(chat(member.over(settings)) for member in settings.panel)]
     first: Annotator = Panel(tuple(members)) if settings.panel else members[0]
     if settings.cascade is None:
@@ -121,6 +127,17 @@ def make_chats(
         human_accuracy=settings.cascade.human_accuracy,
         trials=trials,
     )
+
+
+def unencrypted(settings: LLMSettings) -> list[str]:
+    """Return a warning for each server to which a key would travel in the clear."""
+    further = [*settings.panel, *([settings.cascade.then] if settings.cascade is not None else [])]
+    return [
+        f"{one.base_url} is not encrypted: the key in {one.api_key_env} and every text can be read on the way; "
+        "use https:// in base_url"
+        for one in [settings, *(member.over(settings) for member in further)]
+        if one.base_url.scheme == "http" and not is_local(str(one.base_url)) and os.environ.get(one.api_key_env)
+    ]
 
 
 def make_replay(config: ProjectConfig, scheme: LabelScheme, folder: Path) -> Replay:

@@ -26,7 +26,7 @@ _TAG = "llm_al"
 """Name of the metadata field by which a batch is found again."""
 _OVER = frozenset({"completed", "failed", "expired", "cancelled"})
 _N_RETRIES = 2
-"""Of what is free to repeat: uploads, looks and downloads."""
+"""At most, of what is free to repeat: uploads, looks and downloads."""
 _PAGE = 100
 _MISSING = frozenset({404, 405, 501})
 
@@ -148,7 +148,7 @@ class BatchServer:
             self._opened = openai.AsyncOpenAI(
                 api_key=self._endpoint.api_key or "none",
                 base_url=self._endpoint.base_url,
-                max_retries=_N_RETRIES,
+                max_retries=min(_N_RETRIES, self._limits.max_tries - 1),
                 http_client=openai.DefaultAsyncHttpxClient(
                     verify=certificates(),
                     transport=self._transport,
