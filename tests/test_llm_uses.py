@@ -1,16 +1,22 @@
 """What an LLM does in a project beside labelling, over a loopback server and a real store."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from llm_al.disagreements import disagreements
 from llm_al.errors import ConfigError, DataError
+from llm_al.project import Project
 from llm_al.types import AnnotatorKind, Source, Split
+from tests.fakes import shop
 from tests.fakes.chat import FakeChat
 from tests.fakes.loopback import LoopbackServer
+from tests.fakes.tasks import fenced_texts
 from tests.fakes.writer import Writer, task_of
 
 CHAT = {"annotator": "chat", "model": "gpt-4o-mini", "prompts": ["classify.v1"], "max_tries": 1}
@@ -68,8 +74,6 @@ def test_first_examples_are_those_that_the_llm_named(make_project, served):
 
 
 def chat_texts(chat: Writer) -> list[str]:
-    from tests.fakes.tasks import fenced_texts
-
     body = next(body for body in chat.task_bodies if task_of(body["messages"]) == "first_choice")
     return fenced_texts(body["messages"][1]["content"])
 
@@ -158,9 +162,7 @@ def test_written_texts_are_exported_when_they_are_asked_for_and_marked(with_gap,
 
 
 def test_near_copies_of_real_texts_are_dropped(with_gap, make_project):
-    from tests.fakes.shop import POOL, TEST
-
-    copies = [POOL[2]["text"], TEST[2]["text"].upper(), "Something else about a kettle"]
+    copies = [shop.POOL[2]["text"], shop.TEST[2]["text"].upper(), "Something else about a kettle"]
     project = with_gap(Writer(say=lambda _: {"texts": copies}))
     one_round(project)
     assert [text.text for text in project.loop().situation.synthetic()] == ["Something else about a kettle"]
@@ -197,18 +199,30 @@ def test_a_run_that_is_repeated_after_the_step_pays_for_no_text_twice(with_gap):
 # Proposals.
 
 
+@pytest.fixture(scope="module")
+def _answered_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("answered")
+    shop.write_inputs(folder)
+    with LoopbackServer(Writer(answer=lambda _: "delivery")) as server:
+        settings = shop.settings(
+            llm={**CHAT, "base_url": server.url}, budget={"human_labels": 42, "rounds": 3, "llm_usd": 1.0}
+        )
+        files = {"texts": folder / "pool.csv", "labels": folder / "labels.json"}
+        with Project.create(folder / "shop", **files, settings=settings) as project:
+            shutil.copy(folder / "gold.csv", project.folder)
+            list(project.run())
+        yield folder / "shop"
+
+
 @pytest.fixture
-def answered(make_project, served):
+def answered(_answered_once: Path, tmp_path: Path) -> Iterator[Project]:
     """A project after three rounds with an LLM that is wrong about refunds."""
-    chat = Writer(answer=lambda _: "delivery")
-    _, llm = served(chat)
-    project = make_project(llm=llm, budget={"human_labels": 42, "rounds": 3, "llm_usd": 1.0})
-    list(project.run())
-    return project, chat
+    with Project.open(shutil.copytree(_answered_once, tmp_path / "answered")) as project:
+        yield project
 
 
 def test_descriptions_are_proposed_and_only_accepted_ones_change_the_settings(answered):
-    project, _ = answered
+    project = answered
     found = project.llm.describe()
     assert [p.label for p in found.proposals] == ["delivery", "refund", "product"]
     assert all(p.proposed.startswith(f"Texts about {p.label}") for p in found.proposals)
@@ -221,11 +235,11 @@ def test_descriptions_are_proposed_and_only_accepted_ones_change_the_settings(an
     assert after == before
     assert yaml.safe_load((project.folder / "project.yaml.1.bak").read_text(encoding="utf-8")) == before
     assert "every prompt changes" in lines[1]
-    assert type(project).open(project.folder).scheme.labels[1].description == found.proposals[1].proposed
+    assert Project.open(project.folder).scheme.labels[1].description == found.proposals[1].proposed
 
 
 def test_all_descriptions_can_be_accepted_and_unknown_names_are_refused(answered):
-    project, _ = answered
+    project = answered
     with pytest.raises(ConfigError, match="make proposals first: llm-al propose descriptions"):
         project.llm.accept_descriptions(["all"])
     project.llm.describe()
@@ -243,7 +257,7 @@ def test_labels_without_a_text_get_no_proposal_and_say_why(with_gap):
 
 
 def test_guideline_gaps_rest_on_disagreements_and_accepted_rules_reach_the_prompt(answered):
-    project, _ = answered
+    project = answered
     found = project.llm.critique()
     assert found.n_disagreements > 0
     (rule,) = found.proposals
@@ -254,7 +268,7 @@ def test_guideline_gaps_rest_on_disagreements_and_accepted_rules_reach_the_promp
     lines = project.llm.accept_rules(["1"])
     assert "the old page is guidelines.md.1.bak" in lines[0]
     assert project.llm.accept_rules(["1"]) == ["these rules stand in the guidelines already"]
-    with type(project).open(project.folder) as again:
+    with Project.open(project.folder) as again:
         assert again.scheme.guidelines.endswith("- Take the first wish of the text.\n")
     with pytest.raises(DataError, match="no rule 7 is proposed; proposed are: 1"):
         project.llm.accept_rules(["7"])
@@ -263,10 +277,8 @@ def test_guideline_gaps_rest_on_disagreements_and_accepted_rules_reach_the_promp
 
 
 def test_people_against_the_llm_come_first_among_disagreements(answered):
-    project, _ = answered
+    project = answered
     situation = project.loop().situation
-    from llm_al.disagreements import disagreements
-
     cases = disagreements(situation, number=3)
     labels = [dict(case.said) for case in cases]
     assert labels[0]["people"] != labels[0]["the LLM, run 1"]
@@ -336,7 +348,7 @@ def test_explore_writes_a_page_and_prints_a_table(make_project, llm_al):
 
 
 def test_proposals_through_the_command_line(answered, llm_al):
-    project, _ = answered
+    project = answered
     project.close()
     done = llm_al("propose", "descriptions", project.folder)
     assert "refund: Texts about refund" in done.stdout
