@@ -16,7 +16,8 @@ from pathlib import Path
 import llm_al
 installed = Path(sys.argv[1])
 assert Path(llm_al.__file__).is_relative_to(installed), llm_al.__file__
-from llm_al.annotators.chat.prompts import load_prompt, prompt_folder, prompt_names
+from llm_al.annotators.chat.prompts import load_prompt
+from llm_al.annotators.chat.templates import prompt_folder, prompt_names
 from llm_al.embedders.hashing import HashEmbedder
 assert prompt_folder() == installed / "llm_al" / "prompts", prompt_folder()
 assert len(prompt_names()) >= 3

@@ -1,6 +1,5 @@
 """Prompt templates: the static part first, then demonstrations and one text, fenced as data."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound, meta
-
 from llm_al.annotators.chat.codes import Choice, Order, choices
 from llm_al.annotators.chat.fences import cut_middle, fence, sendable
+from llm_al.annotators.chat.templates import Blocks, load_blocks
 from llm_al.errors import ConfigError
 from llm_al.types import Demonstration, LabelScheme
 
-__all__ = ["AnswerForm", "Message", "Prompt", "Task", "fence", "load_prompt", "prompt_folder", "prompt_names"]
+__all__ = ["AnswerForm", "Message", "Prompt", "Task", "fence", "load_prompt"]
 
 Message = Mapping[str, str]
 """One chat message: `role` and `content`."""
@@ -50,43 +48,31 @@ class AnswerForm:
         return "{" + ", ".join([*before, '"code": "CODE"', *after]) + "}"
 
 
-def prompt_folder() -> Path:
-    """Return the folder of the templates: inside the installed package, or at the top of a checkout."""
-    package = Path(__file__).parents[2]
-    installed = package / "prompts"
-    return installed if installed.is_dir() else package.parent / "prompts"
-
-
-def prompt_names(task: str | None = None) -> list[str]:
-    """Return the names of all prompt versions that are shipped, of one task where it is given.
-
-    Examples
-    --------
-    >>> prompt_names("verify")
-    ['verify.v1']
-    """
-    names = sorted(path.name.removesuffix(".j2") for path in prompt_folder().glob("*.j2"))
-    return [name for name in names if task in (None, re.split(r"[._]", name)[0])]
-
-
 @dataclass(frozen=True)
 class Prompt:
     """One version of a prompt, bound to a label scheme.
 
     Parameters
     ----------
-    variables : frozenset of str
-        Names that the template uses.
+    blocks : Blocks
     demonstrated : str
         Which demonstrations it shows: given, reversed or half.
     """
 
-    name: str
-    template: Template
+    blocks: Blocks
     choices: tuple[Choice, ...]
     guidelines: str
-    variables: frozenset[str] = frozenset()
     demonstrated: str = "given"
+
+    @property
+    def name(self) -> str:
+        """Name and version."""
+        return self.blocks.name
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Names that the template uses."""
+        return self.blocks.variables
 
     @cached_property
     def names_by_code(self) -> dict[str, str]:
@@ -167,24 +153,7 @@ class Prompt:
             "guidelines": self.guidelines.strip(),
             **extra,
         }
-        try:
-            return "".join(self.template.blocks[name](self.template.new_context(variables))).strip()
-        except KeyError:
-            raise ConfigError(f"prompt {self.name!r} has no block {name!r}; a prompt needs: system, user") from None
-        except TemplateError as exc:
-            raise ConfigError(f"prompt {self.name!r}, block {name!r}: {exc}; correct the template") from exc
-
-
-def _environment(folders: Sequence[str]) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(folders),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
-    environment.filters["quoted"] = lambda value: json.dumps(value, ensure_ascii=False)
-    return environment
+        return self.blocks.render(name, variables)
 
 
 def load_prompt(name: str, scheme: LabelScheme, *, folder: Path | None = None) -> Prompt:
@@ -203,25 +172,15 @@ def load_prompt(name: str, scheme: LabelScheme, *, folder: Path | None = None) -
         If there is no such template, it does not start with its order (`{# order: listed #}`, reversed or
         shuffled, then optionally `; demonstrations: given`, reversed or half), or it cannot show a text.
     """
-    folders = [str(path) for path in (folder, prompt_folder()) if path is not None]
-    environment = _environment(folders)
-    try:
-        source = FileSystemLoader(folders).get_source(environment, f"{name}.j2")[0]
-        template = environment.get_template(f"{name}.j2")
-        variables = frozenset(meta.find_undeclared_variables(environment.parse(source)))
-    except TemplateNotFound:
-        known = [known for task in ("classify", "pick", "verify") for known in prompt_names(task)]
-        raise ConfigError(f"unknown prompt {name!r}; choose from: {', '.join(known)}") from None
-    except TemplateError as exc:
-        raise ConfigError(f"prompt {name!r} is not a valid template: {exc}; correct it") from exc
-    header = _HEADER.match(source)
+    blocks = load_blocks(name, folder=folder, tasks=("classify", "pick", "verify"))
+    header = _HEADER.match(blocks.source)
     if header is None:
         raise ConfigError(
             f"prompt {name!r} must start with '{{# order: listed #}}', '{{# order: reversed #}}' or "
             "'{# order: shuffled #}'"
         )
     listed = choices(scheme.labels, order=cast(Order, header[1]), is_open=scheme.is_open)
-    prompt = Prompt(name, template, listed, scheme.guidelines, variables, header[2] or "given")
+    prompt = Prompt(blocks, listed, scheme.guidelines, header[2] or "given")
     _check(prompt)
     return prompt
 

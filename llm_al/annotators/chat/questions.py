@@ -9,8 +9,9 @@ from typing import Any
 
 from llm_al.annotators.chat.codes import Choice
 from llm_al.annotators.chat.fences import cut_middle, sendable
-from llm_al.annotators.chat.prompts import AnswerForm, Prompt, prompt_names
+from llm_al.annotators.chat.prompts import AnswerForm, Prompt
 from llm_al.annotators.chat.replies import SURENESS, Completion, read_envelope
+from llm_al.annotators.chat.templates import prompt_names
 from llm_al.annotators.engine.answers import Answer
 from llm_al.annotators.engine.requests import Message, Request, Schema, make_request
 from llm_al.annotators.engine.settings import Endpoint, Sampling

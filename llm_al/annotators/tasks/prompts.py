@@ -1,21 +1,20 @@
 """Templates of tasks that show several texts: the static part first, every text fenced as data."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
-
 from llm_al.annotators.chat.codes import choices
 from llm_al.annotators.chat.fences import cut_middle, fence, sendable
-from llm_al.annotators.chat.prompts import prompt_folder
+from llm_al.annotators.chat.templates import Blocks, load_blocks
 from llm_al.annotators.engine.requests import Message
-from llm_al.errors import ConfigError
 from llm_al.types import LabelScheme
 
-__all__ = ["TaskPrompt", "fence_all", "load_task_prompt"]
+__all__ = ["TASKS", "TaskPrompt", "fence_all", "load_task_prompt"]
+
+TASKS = ("critique", "describe", "first_choice", "name_cluster", "synthesise")
+"""What else a model can be asked, by the names of the templates."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +23,17 @@ class TaskPrompt:
 
     Parameters
     ----------
-    name : str
-        As it stands in the ledger.
-    template : Template
-        With the blocks `system` and `user`.
+    blocks : Blocks
     scheme : LabelScheme
     """
 
-    name: str
-    template: Template
+    blocks: Blocks
     scheme: LabelScheme
+
+    @property
+    def name(self) -> str:
+        """Name and version, as it stands in the ledger."""
+        return self.blocks.name
 
     @property
     def codes(self) -> dict[str, str]:
@@ -53,12 +53,7 @@ class TaskPrompt:
 
     def _block(self, name: str, shown: Mapping[str, Any]) -> str:
         variables = {"choices": self._choices, "guidelines": self.scheme.guidelines.strip(), **shown}
-        try:
-            return "".join(self.template.blocks[name](self.template.new_context(variables))).strip()
-        except KeyError:
-            raise ConfigError(f"prompt {self.name!r} has no block {name!r}; a prompt needs: system, user") from None
-        except TemplateError as exc:
-            raise ConfigError(f"prompt {self.name!r}, block {name!r}: {exc}; correct the template") from exc
+        return self.blocks.render(name, variables)
 
 
 def load_task_prompt(name: str, scheme: LabelScheme, *, folder: Path | None = None) -> TaskPrompt:
@@ -76,21 +71,7 @@ def load_task_prompt(name: str, scheme: LabelScheme, *, folder: Path | None = No
     ConfigError
         If there is no such template, or it is not valid.
     """
-    folders = [str(path) for path in (folder, prompt_folder()) if path is not None]
-    environment = Environment(
-        loader=FileSystemLoader(folders),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
-    environment.filters["quoted"] = lambda value: json.dumps(value, ensure_ascii=False)
-    try:
-        return TaskPrompt(name, environment.get_template(f"{name}.j2"), scheme)
-    except TemplateNotFound:
-        raise ConfigError(f"unknown prompt {name!r}; it must lie as {name}.j2 in: {', '.join(folders)}") from None
-    except TemplateError as exc:
-        raise ConfigError(f"prompt {name!r} is not a valid template: {exc}; correct it") from exc
+    return TaskPrompt(load_blocks(name, folder=folder, tasks=TASKS), scheme)
 
 
 def fence_all(texts: Sequence[str], *, max_characters: int) -> list[str]:

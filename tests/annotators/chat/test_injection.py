@@ -7,8 +7,9 @@ import pytest
 
 from llm_al.annotators.chat import Endpoint, Sampling
 from llm_al.annotators.chat.fences import fence
-from llm_al.annotators.chat.prompts import load_prompt, prompt_names
+from llm_al.annotators.chat.prompts import load_prompt
 from llm_al.annotators.chat.questions import Classify, Pick, Verify
+from llm_al.annotators.chat.templates import prompt_names
 from llm_al.annotators.engine.requests import Request
 from llm_al.types import Demonstration, Example, LabelScheme, Signal
 from tests.fakes.chat import FakeChat, Seen, by_words, read_prompt

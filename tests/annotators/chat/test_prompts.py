@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from llm_al.annotators.chat.fences import fence
-from llm_al.annotators.chat.prompts import AnswerForm, load_prompt, prompt_folder, prompt_names
+from llm_al.annotators.chat.prompts import AnswerForm, load_prompt
+from llm_al.annotators.chat.templates import prompt_folder, prompt_names
 from llm_al.errors import ConfigError
 from llm_al.types import NONE_OF_THESE, Demonstration, LabelScheme
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from llm_al.annotators.chat import Endpoint, MemoryLedger, Price, Pricing, Sampling
-from llm_al.annotators.chat.prompts import load_prompt, prompt_names
+from llm_al.annotators.chat.prompts import load_prompt
 from llm_al.annotators.chat.questions import RATIONALE_TOKENS, Classify, Pick, Preference, Verify
+from llm_al.annotators.chat.templates import prompt_names
 from llm_al.annotators.engine.answers import Answer, Envelope
 from llm_al.annotators.engine.engine import Ask, Engine
 from llm_al.annotators.engine.requests import Request
