@@ -78,13 +78,19 @@ class Collector:
 
     async def _trace(self, batch: OpenBatch) -> OpenBatch | None:
         """Find out whether a batch was made before its id could be written down."""
+        is_certain = True
         if batch.is_sent:
-            found = await self._server.find(batch.tag)
+            try:
+                found = await self._server.find(batch.tag)
+            except RequestError:
+                # A server without a list of batches: it may have been made and paid, so its money stays booked.
+                found, is_certain = None, False
             if found is not None:
                 return self._log.name(batch, found)
             if self._rules.clock() - batch.at_s < self._rules.grace_s:
                 return None
-        release(self._engine.ledger, list(self._log.max_costs(batch)), "its batch was never made")
+        if is_certain:
+            release(self._engine.ledger, list(self._log.max_costs(batch)), "its batch was never made")
         self._log.end(batch)
         return None
 

@@ -329,6 +329,18 @@ def test_a_batch_that_was_never_made_is_waited_for_and_then_made_anew(batching, 
     assert chat.ledger.spent_nanousd() == bill(fake, PRICE)
 
 
+def test_without_a_list_of_batches_a_lost_one_counts_as_paid(batching, clock) -> None:
+    fake = FakeBatches(faults={"POST /batches": "drop_after", "GET /batches": 404})
+    chat = batching(fake)
+    with pytest.raises(OverloadedError):
+        chat.annotate(TEXTS)
+    reserved = chat.ledger.spent_nanousd()
+    del fake.faults["POST /batches"]
+    assert len(finish(chat, clock)) == 4
+    assert len(fake.batches) == 2
+    assert chat.ledger.spent_nanousd() == reserved + bill(fake, PRICE)
+
+
 def test_a_server_without_batches_is_named_and_costs_nothing(batching) -> None:
     fake = FakeBatches(faults={"POST /files": 404})
     chat = batching(fake)
