@@ -16,7 +16,7 @@ def test_the_server_runs_as_a_process_and_logs_what_it_answers(tmp_path: Path) -
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         messages = [
-            {"role": "system", "content": 'A = "a"\nB = "b": second'},
+            {"role": "system", "content": 'A = "a"\nB = "b": second\nAnswer: {"code": "CODE"}'},
             {"role": "user", "content": "<text 0a>\nhello\n</text 0a>"},
         ]
         body = json.dumps({"model": "m", "messages": messages}).encode()

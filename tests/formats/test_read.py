@@ -203,7 +203,7 @@ def test_whole_number_ids_have_no_decimal_point():
         ("a.csv", b"PAR1xxxx", "name it .parquet"),
         ("a.parquet", b"this is not parquet", "is not a Parquet file"),
         ("a.docx", b"hello there", "unknown suffix '.docx'; allowed: .csv"),
-        ("a.csv.gz", gzip.compress(b"id,text\n1,hello\n" * 50)[:40], "damaged"),
+        ("a.csv.gz", gzip.compress(b"id,text\n1,hello\n" * 50, mtime=0)[:40], "damaged"),
         ("a.json", b'[{"text": "hi"}]', "one JSON array; expected JSON Lines"),
         ("a.csv", b"text,text\na,b\n", "column 'text' is there twice"),
         ("a.csv", b"where is my parcel it has been weeks now\nhello\n", "looks like data"),
