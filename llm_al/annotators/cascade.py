@@ -225,8 +225,16 @@ class Cascade:
 
     def estimate(self, examples: Sequence[Example]) -> PanelEstimate:
         """Return calls and money; the low end sends nothing to the stronger model, the high end everything."""
-        both, cheap = self._pair.estimate(examples), Panel((self.first,)).estimate(examples)
-        return replace(both, cost_low_nanousd=cheap.cost_low_nanousd, seconds_low=cheap.seconds_low)
+        both = self._pair.estimate(examples)
+        cheap, strong = (Panel((member,)).estimate(examples) for member in (self.first, self.then))
+        slowest = (cheap.seconds_high, strong.seconds_high)
+        return replace(
+            both,
+            cost_low_nanousd=cheap.cost_low_nanousd,
+            seconds_low=cheap.seconds_low,
+            # One after the other.
+            seconds_high=None if None in slowest else sum(s for s in slowest if s is not None),
+        )
 
     def annotate(self, examples: Sequence[Example]) -> list[Annotation]:
         """Return the first model's answers, and the second's where it was asked."""

@@ -1,6 +1,7 @@
 """Several LLM annotators side by side."""
 
 from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -17,7 +18,7 @@ N = TypeVar("N", int, float)
 class PanelEstimate:
     """Calls, tokens, money and time of all members together; None where one member's is unknown.
 
-    Members answer one after the other, so their seconds add up.
+    Members answer at the same time, so the slowest one's seconds count.
     """
 
     n_calls: int
@@ -33,7 +34,7 @@ class PanelEstimate:
 
 @dataclass(frozen=True)
 class Panel:
-    """Every member answers every text; all answers are handed on as they are, one after the other.
+    """Every member answers every text, all at the same time; all answers are handed on as they are.
 
     Members that share a ledger and a cap share the money: what one has spent is gone for the others. Consensus merges
     the runs of one model to one vote and discounts models that err together.
@@ -106,8 +107,23 @@ class Panel:
                 check_cap(example)
 
     def annotate(self, examples: Sequence[Example]) -> list[Annotation]:
-        """Return the answers of all members, member by member."""
-        return [answer for member in self.members for answer in member.annotate(examples)]
+        """Return the answers of all members, member by member.
+
+        The first error of a member, and Ctrl-C, let the others finish what is under way.
+        """
+        with ThreadPoolExecutor(len(self.members), "panel") as threads:
+            try:
+                begun = [threads.submit(member.annotate, examples) for member in self.members]
+                wait(begun, return_when=FIRST_EXCEPTION)
+                return [answer for answers in begun if answers.done() for answer in answers.result()]
+            finally:
+                self.stop()
+
+    def stop(self) -> None:
+        """Ask the members to end early, where they can."""
+        for member in self.members:
+            if (stop := getattr(member, "stop", None)) is not None:
+                stop()
 
     def estimate(self, examples: Sequence[Example]) -> PanelEstimate:
         """Return calls, tokens and money for these examples; a member that cannot tell costs nothing."""
@@ -116,7 +132,7 @@ class Panel:
         tokens = [sum(getattr(part, name) for part in parts) for name in ("n_tokens_in", "n_tokens_out")]
         low, high = (_total([getattr(part, f"cost_{end}_nanousd") for part in parts]) for end in ("low", "high"))
         fastest, slowest = (
-            _total([getattr(part, f"seconds_{end}", None) for part in parts]) for end in ("low", "high")
+            _longest([getattr(part, f"seconds_{end}", None) for part in parts]) for end in ("low", "high")
         )
         notes = dict.fromkeys(note for part in parts for note in getattr(part, "notes", ()))
         return PanelEstimate(counts[0], counts[1], tokens[0], tokens[1], low, high, fastest, slowest, tuple(notes))
@@ -126,6 +142,11 @@ def _at_round(member: Annotator, number: int) -> Annotator:
     if "round" not in getattr(member, "__dataclass_fields__", {}):
         return member
     return cast(Annotator, replace(cast(Any, member), round=number))
+
+
+def _longest(amounts: Sequence[float | None]) -> float | None:
+    known = [amount for amount in amounts if amount is not None]
+    return max(known, default=0.0) if len(known) == len(amounts) else None
 
 
 def _total(amounts: Sequence[N | None]) -> N | None:

@@ -1,4 +1,7 @@
+import os
+import signal
 from dataclasses import dataclass, field, replace
+from threading import Barrier, Event, Lock
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +17,7 @@ class Purse:
     """Money that several fakes share, in nano-dollars."""
 
     left: int
+    lock: Lock = field(default_factory=Lock)
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,10 @@ class Fake:
     def annotate(self, examples):
         given = []
         for example in examples:
-            if self.purse.left < (self.price or 0):
-                break
-            self.purse.left -= self.price or 0
+            with self.purse.lock:
+                if self.purse.left < (self.price or 0):
+                    break
+                self.purse.left -= self.price or 0
             given.append(Annotation(example.id, self.answer, self.name, self.kind, model=self.model, round=self.round))
         return given
 
@@ -85,6 +90,55 @@ def test_members_share_one_purse_and_say_when_it_is_empty():
     assert panel.stop_reason == "llm:m: the cap is reached; llm:n: the cap is reached"
     with pytest.raises(BudgetError, match="m is above the cap"):
         panel.check_cap(EXAMPLES[0])
+
+
+@dataclass(frozen=True)
+class Slow(Fake):
+    """Answers once the others have come as far, and waits for its end when it is to fail or to be stopped."""
+
+    barrier: Barrier = field(default_factory=lambda: Barrier(1))
+    stopped: Event = field(default_factory=Event)
+    then: str = "answer"
+
+    def stop(self):
+        self.stopped.set()
+
+    def annotate(self, examples):
+        self.barrier.wait(10)
+        if self.then == "fail":
+            raise BudgetError("no money")
+        if self.then == "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
+        if self.then != "answer":
+            assert self.stopped.wait(10)
+        return super().annotate(examples)
+
+
+def test_members_answer_at_the_same_time():
+    barrier = Barrier(3)
+    panel = Panel(tuple(Slow(name, barrier=barrier) for name in "abc"))
+    assert [a.model for a in panel.annotate(EXAMPLES[:1])] == ["a", "b", "c"]
+
+
+def test_a_member_that_fails_ends_the_others_and_is_reported():
+    barrier = Barrier(2)
+    panel = Panel((Slow("m", barrier=barrier, then="wait"), Slow("n", barrier=barrier, then="fail")))
+    with pytest.raises(BudgetError, match="no money"):
+        panel.annotate(EXAMPLES)
+    assert all(member.stopped.is_set() for member in panel.members)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+def test_ctrl_c_ends_all_members():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    barrier = Barrier(2)
+    panel = Panel((Slow("m", barrier=barrier, then="wait"), Slow("n", barrier=barrier, then="interrupt")))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            panel.annotate(EXAMPLES)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert all(member.stopped.is_set() for member in panel.members)
 
 
 def test_checks_reach_every_member():

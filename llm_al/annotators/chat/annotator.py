@@ -225,6 +225,10 @@ class Chat:
         for _, annotation in self._found(examples, n_total=0):
             yield annotation
 
+    def stop(self) -> None:
+        """Ask an `annotate` that another thread is in to end early; answers under way are kept."""
+        self.session.stop()
+
     def estimate(self, examples: Sequence[Example]) -> Estimate:
         """Return calls, tokens and money for these examples; sends nothing.
 

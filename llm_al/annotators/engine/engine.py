@@ -140,7 +140,7 @@ class Engine:
         # Some wait for the ledger while others use the connections.
         n_places = self.limits.concurrency
         n_workers = n_places + n_places // 2 + (n_places > 1)
-        yield from stream(open_run, apply, jobs, n_workers=n_workers)
+        yield from stream(open_run, apply, jobs, n_workers=n_workers, on_begin=self.session.began)
 
     def read(self, request: Request, body: str, duration_s: float | None = None) -> Answer:
         """Return a stored or delivered response as an answer with its price."""

@@ -1,6 +1,7 @@
 """What an annotator knows about its server, over all its runs."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from llm_al.annotators.engine.dialects import Dialect
@@ -29,6 +30,8 @@ class Session:
         Why the last run left something out.
     n_waiting : int
         Answers that the last run waits for, because a batch makes them.
+    leave : callable or None
+        Asks the last run that was begun to end early.
     latency_s : float or None
         Moving average of answers, for estimates.
     """
@@ -40,6 +43,16 @@ class Session:
     stop_reason: str = ""
     n_waiting: int = 0
     latency_s: float | None = None
+    leave: Callable[[], None] | None = field(default=None, repr=False)
+
+    def stop(self) -> None:
+        """Ask the run to end early, from any thread: what is under way is finished and kept."""
+        if self.leave is not None:
+            self.leave()
+
+    def began(self, leave: Callable[[], None]) -> None:
+        """Keep how the run that begins can be asked to end."""
+        self.leave = leave
 
     def recall(self, endpoint: Endpoint, ledger: Ledger) -> None:
         """Take the dialect that an earlier process learnt."""

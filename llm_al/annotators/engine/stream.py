@@ -103,13 +103,21 @@ def stream(
     jobs: Iterable[J],
     *,
     n_workers: int,
+    on_begin: Callable[[Callable[[], None]], None] | None = None,
 ) -> Iterator[T]:
     """Work on jobs in an event loop of its own and yield the results, in order of completion.
 
     Works inside and outside of a running event loop. When the caller stops reading, or is interrupted,
     work under way is finished before this returns.
+
+    Parameters
+    ----------
+    on_begin : callable, optional
+        Handed a function with which any thread may ask for an early end.
     """
     belt: _Belt[T] = _Belt()
+    if on_begin is not None:
+        on_begin(belt.abandon)
 
     async def main() -> None:
         stop = Stop()
