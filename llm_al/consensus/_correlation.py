@@ -1,7 +1,5 @@
 """How far machines err together, and what their votes are worth then."""
 
-from itertools import combinations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,11 +9,12 @@ Floats = NDArray[np.float64]
 
 
 def error_correlation(votes: Votes, *, prior: float, strength: float) -> Floats:
-    """Return the correlation of the errors of each pair of voters, shape (v, v), in [0, 1], 1 on the diagonal.
+    """Return the correlation of the errors of each pair of machines, in [0, 1], 1 on the diagonal.
 
-    For two machines it is Pearson's correlation of being right over the m examples that people settled and both
-    answered, shrunk to `prior` as if that were `strength` examples more: ``(m r + strength * prior) / (m + strength)``.
-    Where one of the two was always right or always wrong, nothing is known but the prior. People err independently.
+    Shape (v, v) for v machines, in the order of the voters. It is Pearson's correlation of being right over the m
+    examples that people settled and both answered, shrunk to `prior` as if that were `strength` examples more:
+    ``(m r + strength * prior) / (m + strength)``. Where one of the two was always right or always wrong, nothing is
+    known but the prior. People err independently.
 
     Parameters
     ----------
@@ -26,23 +25,27 @@ def error_correlation(votes: Votes, *, prior: float, strength: float) -> Floats:
         Positive.
     """
     machines = np.flatnonzero(~votes.is_human)
-    result = np.eye(len(votes.voters))
-    right = _rightness(votes, machines)
-    for j, k in combinations(range(len(machines)), 2):
-        both = right[:, [j, k]]
-        both = both[~np.isnan(both).any(axis=1)]
-        m, r = _pearson(both)
-        rho = (m * r + strength * prior) / (m + strength)
-        pair = machines[j], machines[k]
-        result[pair] = result[pair[::-1]] = min(max(rho, 0.0), 1.0)
-    return result
+    m, r = _pearson(_rightness(votes, machines))
+    rho = np.clip((m * r + strength * prior) / (m + strength), 0.0, 1.0)
+    np.fill_diagonal(rho, 1.0)
+    return np.asarray(rho, dtype=np.float64)
 
 
-def _pearson(pairs: Floats) -> tuple[int, float]:
-    """Return how many pairs tell something and their correlation; (0, 0) where one side never changes."""
-    left, right = (pairs - pairs.mean(axis=0)).T if len(pairs) else (np.zeros(0), np.zeros(0))
-    spread = float(np.sqrt((left @ left) * (right @ right)))
-    return (len(pairs), float(left @ right) / spread) if spread > 1e-12 else (0, 0.0)
+def _pearson(right: Floats) -> tuple[Floats, Floats]:
+    """Return how many rows tell something about each pair of columns, and their correlation over these rows.
+
+    Both of shape (v, v). A row counts for a pair when neither value is NaN; where one column never changes on these
+    rows, the pair has 0 rows and correlation 0.
+    """
+    known = ~np.isnan(right)
+    x, is_known = np.where(known, right, 0.0), known.astype(np.float64)
+    n = is_known.T @ is_known
+    total, squares = x.T @ is_known, (x * x).T @ is_known
+    spread = squares - total**2 / np.maximum(n, 1.0)
+    together = x.T @ x - total * total.T / np.maximum(n, 1.0)
+    scale = np.sqrt(np.maximum(spread * spread.T, 0.0))
+    tells = scale > 1e-9
+    return np.where(tells, n, 0.0), np.where(tells, together / np.where(tells, scale, 1.0), 0.0)
 
 
 def independence(votes: Votes, correlation: Floats) -> Floats:
@@ -56,10 +59,17 @@ def independence(votes: Votes, correlation: Floats) -> Floats:
     ----------
     .. [1] Kish (1965). Survey sampling. Wiley, 161-164 (the design effect of clusters).
     """
-    present = np.zeros((len(votes.example_ids), len(votes.voters)), dtype=np.float32)
-    present[votes.example, votes.voter] = 1.0
-    total = present @ correlation
-    return np.asarray(1.0 / np.maximum(total[votes.example, votes.voter], 1.0), dtype=np.float64)
+    machines = np.flatnonzero(~votes.is_human)
+    column_of = np.full(len(votes.voters), -1)
+    column_of[machines] = np.arange(len(machines))
+    entries = np.flatnonzero(column_of[votes.voter] >= 0)
+    rows, columns = votes.example[entries], column_of[votes.voter[entries]]
+    present = np.zeros((len(votes.example_ids), len(machines)), dtype=np.float32)
+    present[rows, columns] = 1.0
+    total = present @ correlation.astype(np.float32)
+    worth = np.ones(len(votes.voter))
+    worth[entries] = 1.0 / np.maximum(total[rows, columns], 1.0)
+    return worth
 
 
 def _rightness(votes: Votes, machines: NDArray[np.intp]) -> Floats:
