@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import llm_al as package
+from llm_al import console
 from llm_al.cli import app, main
 from tests.fakes import shop
 
@@ -292,3 +293,13 @@ def test_the_program_bounds_its_libraries_noise(monkeypatch: pytest.MonkeyPatch,
     assert left.value.code == 0
     assert os.environ["TRANSFORMERS_VERBOSITY"] == "info"
     assert package.__version__ in capsys.readouterr().out
+
+
+def test_a_table_cuts_texts_before_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    console.print_rows([{"name": "a very long name of a cluster", "texts": "1,234", "for example": "word " * 40}])
+    shown = capsys.readouterr().out
+    assert "texts" in shown
+    assert "1,234" in shown
+    assert "…" in shown
+    assert max(map(len, shown.splitlines())) <= 60

@@ -178,9 +178,17 @@ def legend(axes: Axes, entries: Sequence[tuple[str, str]], *, columns: int = 3) 
         plain(text)
 
 
+def _fitted(names: Sequence[str], width: int) -> list[str]:
+    """Return names of at most `width` characters; they lose their beginnings where their ends tell them apart."""
+    short = [shorten(name, width) for name in names]
+    if len(set(short)) == len(set(names)):
+        return short
+    return [name if len(name) <= width else f"\u2026{name[1 - width :]}" for name in names]
+
+
 def name_ticks(axes: Axes, names: Sequence[str], *, width: int = 22) -> None:
     """Write `names` at y = 0, 1, ... from the top down."""
-    axes.set_yticks(range(len(names)), [shorten(name, width) for name in names])
+    axes.set_yticks(range(len(names)), _fitted(names, width))
     for text in axes.get_yticklabels():
         plain(text).set_color(COLOURS["ink"])
     axes.set_ylim(len(names) - 0.5, -0.5)

@@ -6,6 +6,7 @@ import matplotlib
 import pytest
 
 from llm_al.reports import figures
+from llm_al.reports._canvas import _fitted
 from llm_al.types import AnnotatorKind, AnnotatorQuality, Source
 
 ALL = [
@@ -129,3 +130,9 @@ def test_all_zero_counts_and_nan_scores_still_draw(run):
     )
     for draw in ALL:
         assert ET.fromstring(draw(replace(run, rounds=rounds))).tag.endswith("svg")
+
+
+def test_long_names_stay_apart_by_their_ends() -> None:
+    names = ["llm:some-model/classify.v2", "llm:some-model/classify_terse.v2", "ann"]
+    assert _fitted(names, 16) == ["…del/classify.v2", "…assify_terse.v2", "ann"]
+    assert _fitted(["one", "two"], 16) == ["one", "two"]
