@@ -28,8 +28,8 @@ __all__ = [
 
 _MAX_BYTES = 32 * 2**20
 """A longer response is no completion."""
-_IDLE_S = 15.0
-"""Servers close idle connections after some time; ours are dropped before."""
+_IDLE_S = 4.0
+"""Some servers close idle connections after five seconds; ours are dropped before."""
 
 
 @dataclass(frozen=True, slots=True)
