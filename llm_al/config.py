@@ -209,7 +209,10 @@ def _explain(error: Any) -> str:
         return f"unknown key {path!r}; allowed here: {', '.join(allowed)}; {hint}"
     if error["type"] == "missing":
         return f"{path!r} is missing; add it"
-    return f"{path!r} is {error['input']!r}; {error['msg'][0].lower()}{error['msg'][1:]}; correct it"
+    problem = error["msg"].removeprefix("Value error, ")
+    if problem[1:2].islower():
+        problem = problem[0].lower() + problem[1:]
+    return f"{path!r} is {error['input']!r}; {problem}; correct it"
 
 
 def validate_config(data: Any, *, origin: str = "project.yaml") -> ProjectConfig:

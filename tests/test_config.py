@@ -95,3 +95,19 @@ def test_every_section_has_defaults_that_pass() -> None:
     assert ProjectConfig.model_validate({"labels": [{"name": "a"}, {"name": "b"}]}) == validate_config(
         {"labels": ["a", "b"]}
     )
+
+
+@pytest.mark.parametrize(
+    ("llm", "said"),
+    [
+        ({"base_url": "file:///etc"}, r"'llm\.base_url' is 'file:///etc'; URL scheme should be 'http' or 'https'"),
+        (
+            {"panel": [{"model": "x", "base_url": "http://a/v1"}]},
+            r"'llm\.panel\.0' is .*; it has its own base_url; name",
+        ),
+        ({"concurrency": 0}, r"'llm\.concurrency' is 0; input should be greater than or equal to 1; correct it"),
+    ],
+)
+def test_a_wrong_value_is_told_in_plain_words(llm: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        validate_config({"labels": ["a", "b"], "llm": llm})
