@@ -90,13 +90,18 @@ class Cashier:
         n_in, n_out = answer.n_tokens
         money = (n_in, n_out, answer.cost_nanousd)
         entry = Settlement(answer.request.hash, body, *money, is_idempotent, answer.duration_s)
-        await self._journal.book(entry)
-        await self.forget()
+        try:
+            await self._journal.book(entry)
+        finally:
+            # Others wait for this call to end, whether or not it could be booked.
+            await self.forget()
 
     async def give_back(self, request: Request, reason: str) -> None:
         """Return the money of a call that cost nothing."""
-        await self._journal.book(Release(request.hash, reason))
-        await self.forget()
+        try:
+            await self._journal.book(Release(request.hash, reason))
+        finally:
+            await self.forget()
 
     async def forget(self) -> None:
         """Count a call as over; its reservation stays, for it may have been charged."""
