@@ -162,9 +162,10 @@ class Client:
         second = send()
         try:
             done, waiting = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
-            winner = done.pop()
-            # One that failed does not decide while the other may still answer.
-            return (winner.result() if winner.exception() is None or not waiting else await waiting.pop()), 2
+            if waiting and not any(map(_is_answer, done)):
+                # One that failed does not decide while the other may still answer.
+                await asyncio.wait(waiting)
+            return _better(first, second).result(), 2
         finally:
             for task in (first, second):
                 task.cancel()
@@ -181,3 +182,14 @@ class Client:
             error = from_wire(exc, self._endpoint, self._limits)
         # Outside of the handler: a library's error, which may echo the key, is not chained.
         raise error
+
+
+def _is_answer(call: asyncio.Future[Received]) -> bool:
+    return call.done() and call.exception() is None and call.result().status == 200
+
+
+def _better(first: asyncio.Future[Received], second: asyncio.Future[Received]) -> asyncio.Future[Received]:
+    """Return the one of two calls that counts: an answer, else one that may have been charged."""
+    calls = (first, second)
+    unknown = (call for call in calls if call.done() and isinstance(call.exception(), OutcomeUnknownError))
+    return next((call for call in calls if _is_answer(call)), None) or next(unknown, first)
