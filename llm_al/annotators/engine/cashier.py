@@ -73,8 +73,13 @@ class Cashier:
                 self._refuse(max_cost_nanousd, verdict.refusal)
             await self._wait_for_change(n_open)
 
-    async def reserve_again(self, request: Request, max_cost_nanousd: int) -> None:
+    async def reserve_again(self, request: Request, max_cost_nanousd: int) -> str | None:
         """Set money aside for one more try of an open call whose last try may have been charged.
+
+        Returns
+        -------
+        str or None
+            The response, if another process or annotator has paid for it meanwhile; the call is no longer open then.
 
         Raises
         ------
@@ -82,8 +87,7 @@ class Cashier:
             If the cap does not allow it; the call is no longer open then.
         """
         await self.forget()
-        if await self.reserve(request, max_cost_nanousd) is not None:
-            self._n_open += 1
+        return await self.reserve(request, max_cost_nanousd)
 
     async def settle(self, answer: Answer, body: str, *, is_idempotent: bool) -> None:
         """Keep a paid answer; it is on disk when this returns."""

@@ -46,6 +46,14 @@ class _NoMoneyLeftError(Exception):
         self.error = error
 
 
+class _PaidElsewhereError(Exception):
+    """Somebody else has paid for the answer since the last try: `body` is the response."""
+
+    def __init__(self, body: str) -> None:
+        super().__init__()
+        self.body = body
+
+
 @dataclass(frozen=True)
 class Engine:
     """Asks one model.
@@ -219,6 +227,8 @@ class _Run:
             )
         except _NoMoneyLeftError as exc:
             raise exc.error from None
+        except _PaidElsewhereError as exc:
+            return engine.read(request, exc.body)
         except BaseException as exc:
             is_free = isinstance(exc, ProviderError | StoppedError) and not isinstance(exc, OutcomeUnknownError)
             await self.cashier.give_back(request, str(exc)) if is_free else await self.cashier.forget()
@@ -240,9 +250,11 @@ class _Run:
         if not isinstance(error, OutcomeUnknownError):
             return
         try:
-            await self.cashier.reserve_again(request, max_cost)
+            body = await self.cashier.reserve_again(request, max_cost)
         except CapReachedError:
             raise _NoMoneyLeftError(error) from None
+        if body is not None:
+            raise _PaidElsewhereError(body)
 
 
 async def _nothing(_error: ProviderError) -> None:
