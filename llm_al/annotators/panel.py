@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import Any, TypeVar, cast
 
 from llm_al.errors import ConfigError
@@ -34,7 +35,7 @@ class PanelEstimate:
 
 @dataclass(frozen=True)
 class Panel:
-    """Every member answers every text, all at the same time; all answers are handed on as they are.
+    """Every member answers every text, different models at the same time; all answers are handed on as they are.
 
     Members that share a ledger and a cap share the money: what one has spent is gone for the others. Consensus merges
     the runs of one model to one vote and discounts models that err together.
@@ -109,14 +110,25 @@ class Panel:
     def annotate(self, examples: Sequence[Example]) -> list[Annotation]:
         """Return the answers of all members, member by member.
 
-        The first error of a member, and Ctrl-C, let the others finish what is under way.
+        The first error of a member, and Ctrl-C, let the others finish what is under way. Members of one name wait for
+        one another: a question that both ask is then paid once, and they do not write down batches over each other.
         """
-        with ThreadPoolExecutor(len(self.members), "panel") as threads:
+        groups: dict[str, list[int]] = {}
+        for number, member in enumerate(self.members):
+            groups.setdefault(member.name, []).append(number)
+        is_over = Event()
+
+        def answer(numbers: Sequence[int]) -> dict[int, list[Annotation]]:
+            return {n: self.members[n].annotate(examples) for n in numbers if not is_over.is_set()}
+
+        with ThreadPoolExecutor(len(groups), "panel") as threads:
             try:
-                begun = [threads.submit(member.annotate, examples) for member in self.members]
+                begun = [threads.submit(answer, numbers) for numbers in groups.values()]
                 wait(begun, return_when=FIRST_EXCEPTION)
-                return [answer for answers in begun if answers.done() for answer in answers.result()]
+                given = {n: found for group in begun if group.done() for n, found in group.result().items()}
+                return [one for number in sorted(given) for one in given[number]]
             finally:
+                is_over.set()
                 self.stop()
 
     def stop(self) -> None:
