@@ -10,7 +10,7 @@ import httpx2
 from llm_al.annotators.engine.answers import Answer, Envelope, open_envelope
 from llm_al.annotators.engine.cashier import CapReachedError, Cashier, cap_too_low
 from llm_al.annotators.engine.client import Client
-from llm_al.annotators.engine.failures import OutcomeUnknownError, TextRefusedError
+from llm_al.annotators.engine.failures import BadRequestError, OutcomeUnknownError, TextRefusedError
 from llm_al.annotators.engine.pacing import Rates
 from llm_al.annotators.engine.prices import Price
 from llm_al.annotators.engine.requests import Request
@@ -184,14 +184,14 @@ class _Run:
         self._under_way: dict[str, asyncio.Event] = {}
         self._n_given_up = 0
         self._has_answer = False
-        self._last_failure: OverloadedError | None = None
+        self._last_failure: ProviderError | None = None
 
     async def close(self) -> None:
         await self.client.close()
         await self.cashier.close()
 
     def finish(self) -> None:
-        """Raise `OverloadedError` if no request of the run got an answer."""
+        """Raise the last failure if no request of the run got an answer."""
         if self._last_failure is not None and not self._has_answer:
             raise self._last_failure
 
@@ -204,7 +204,10 @@ class _Run:
             answer = await self._answer(request)
         except TextRefusedError as exc:
             raise NotAnsweredError(str(exc)) from exc
-        except OverloadedError as exc:
+        except (OverloadedError, BadRequestError) as exc:
+            # Once the server has answered, what it rejects is more likely one text than the settings.
+            if isinstance(exc, BadRequestError) and not self._engine.session.is_known:
+                raise
             self._last_failure = exc
             self._n_given_up += 1
             if self._n_given_up >= _GIVE_UP_AFTER:

@@ -332,9 +332,9 @@ def test_a_text_that_the_server_refuses_abstains(refusal: httpx.Response, make_c
 
 def test_after_a_fatal_error_answers_under_way_are_kept(make_chat) -> None:
     examples = [Example(str(n), f"thanks {n}") for n in range(40)]
-    with LoopbackServer(faults={2: Fault("400")}, latency_s=0.02) as server:
+    with LoopbackServer(faults={2: Fault("401")}, latency_s=0.02) as server:
         chat = make_chat(server.url, limits=Limits(concurrency=4))
-        with pytest.raises(RequestError):
+        with pytest.raises(AuthenticationError):
             chat.annotate(examples)
         n_answered = sum(server.paid.values())
     assert 1 <= n_answered < 40

@@ -15,7 +15,7 @@ from llm_al.annotators.engine.prices import Price
 from llm_al.annotators.engine.requests import Request, Schema, make_request
 from llm_al.annotators.engine.session import Session
 from llm_al.annotators.engine.settings import Endpoint, Limits, Pricing, Sampling
-from llm_al.errors import StoreError
+from llm_al.errors import RequestError, StoreError
 from llm_al.money import Reservation, Settlement
 
 ENDPOINT = Endpoint("http://llm.test/v1", "m", "sk-canary")
@@ -144,3 +144,39 @@ def test_a_lost_call_that_someone_else_has_paid_for_meanwhile_is_not_sent_again(
     assert answers(asking, [request]) == ['{"code": "A"}']
     assert len(sent) == 1
     assert ledger.spent_nanousd() == MAX_COST + 160
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_one_text_that_the_server_rejects_does_not_end_the_run(kept: bool, engine) -> None:
+    async def handle(request: httpx2.Request) -> httpx2.Response:
+        if b"poison" in request.content:
+            return httpx2.Response(400, json={"error": {"message": "Invalid prompt", "code": "invalid_prompt"}})
+        return httpx2.Response(200, json=ANSWER)
+
+    asking = engine(handle, session=Session(is_known=kept))
+    found = answers(asking, [ask_about("a"), ask_about("poison"), ask_about("b")])
+    assert found[::2] == ['{"code": "A"}'] * 2
+    assert "Invalid prompt" in found[1]
+    assert asking.ledger.spent_nanousd() == 2 * 160
+
+
+def test_a_server_that_rejects_one_text_after_the_other_ends_the_run(engine) -> None:
+    n_sent = 0
+
+    async def handle(_request: httpx2.Request) -> httpx2.Response:
+        nonlocal n_sent
+        n_sent += 1
+        return httpx2.Response(400, json={"error": {"message": "your settings are bad"}})
+
+    with pytest.raises(RequestError, match="settings are bad"):
+        answers(engine(handle), [ask_about(str(n)) for n in range(20)])
+    assert n_sent <= 4
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_run_without_any_answer_says_what_the_server_rejects(is_known: bool, engine) -> None:
+    async def handle(_request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(400, json={"error": {"message": "your settings are bad"}})
+
+    with pytest.raises(RequestError, match="settings are bad"):
+        answers(engine(handle, session=Session(is_known=is_known)), [ask_about("x")])
