@@ -1,6 +1,7 @@
 """What a server understands of the protocol, learnt from its first answers and remembered."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ Form = Literal["json_schema", "tool", "json_object", "plain"]
 _FORMS: tuple[Form, ...] = ("json_schema", "tool", "json_object", "plain")
 _FORM_WORDS = ("response_format", "json_schema", "json_object", "json schema", "structured output")
 _TOOL_WORDS = ("tool", "function")
+_ECHO = re.compile(r"""["']input["']\s*:""")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Dialect:
 
 def weaker(dialect: Dialect, complaint: str) -> Dialect | None:
     """Return a dialect without what the complaint names; None if it names nothing that can be left out."""
-    said = complaint.casefold()
+    # Validators quote the whole request behind what they say about it.
+    said = _ECHO.split(complaint.casefold(), maxsplit=1)[0]
     if dialect.has_logprobs and "logprobs" in said:
         return replace(dialect, has_logprobs=False)
     if dialect.token_limit == "max_tokens" and "max_completion_tokens" in said:

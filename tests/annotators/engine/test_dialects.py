@@ -61,3 +61,19 @@ def test_a_dialect_survives_being_written_down() -> None:
     assert Dialect.from_text(dialect.to_text()) == dialect
     for text in (None, "", "{", '{"form": "telepathy"}', '{"other": 1}', "[]"):
         assert Dialect.from_text(text) is None
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "[{'type': 'missing', 'loc': ('body', 'x'), 'msg': 'Field required', 'input': {'logprobs': True, 'tools': []}}]",
+        '[{"type": "missing", "msg": "Field required", "input": {"temperature": 0, "response_format": {}}}]',
+    ],
+)
+def test_what_a_complaint_merely_echoes_teaches_nothing(complaint: str) -> None:
+    assert weaker(Dialect(), complaint) is None
+
+
+def test_what_a_complaint_names_before_the_echo_is_left_out() -> None:
+    said = "[{'loc': ('body', 'logprobs'), 'msg': 'Extra inputs are not permitted', 'input': True}]"
+    assert weaker(Dialect(), said) == Dialect(has_logprobs=False)
