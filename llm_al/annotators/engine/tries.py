@@ -80,6 +80,9 @@ class Breaker:
 
     def fail(self) -> None:
         """Note a failure of the server."""
+        if self.is_open and self._clock() < self._closed_until_s:
+            # It was sent before the server was left alone, and says nothing new.
+            return
         self._n_failures += 1
         if self.is_open:
             doublings = (self._n_failures - _TRIP_AFTER) // _TRIP_AFTER
@@ -141,7 +144,7 @@ class Tries:
         backoff = backoff_s(attempt, max_wait_s=self._limits.max_wait_s, jitter=self._waiting.jitter())
         if asked is not None or is_limit:
             # The server means the account, not the request: everyone waits.
-            self.pacer.pause(backoff if asked is None else asked)
+            self.pacer.pause(asked or backoff)
             return
         try:
             await self._nap(backoff)

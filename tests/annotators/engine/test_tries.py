@@ -164,3 +164,27 @@ def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> 
 
 def test_retry_after_as_a_date_is_read() -> None:
     assert retry_after_s({"retry-after": formatdate(time.time() + 30, usegmt=True)}) == pytest.approx(30.0, abs=2.0)
+
+
+def test_a_limit_that_asks_to_wait_for_nothing_is_waited_for_all_the_same(fake_time) -> None:
+    assert _call(Flaky(*[RateLimitError("429", retry_after_s=0.0)] * 3), fake_time) == "answer"
+    assert fake_time.slept == [0.5, 1.0, 2.0]
+
+
+def test_failures_of_calls_that_were_under_way_do_not_leave_the_server_alone_for_longer(fake_time) -> None:
+    async def main() -> float:
+        tries = _tries(fake_time, Limits(max_tries=1))
+        barrier = asyncio.Event()
+
+        async def send() -> str:
+            await barrier.wait()
+            raise OverloadedError("reset")
+
+        calls = [asyncio.create_task(tries.call(send, _nothing)) for _ in range(128)]
+        await asyncio.sleep(0.01)
+        barrier.set()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await tries.call(Flaky(), _nothing)
+        return fake_time.now
+
+    assert asyncio.run(main()) == 1.0
