@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from llm_al.annotators.engine.workers import Stop, work_through
@@ -88,13 +89,18 @@ class _Belt(Generic[T]):
         with self._changed:
             self._is_abandoned = True
             loop, stop = self._loop, self._stop
-        if loop is not None and stop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(stop.request)
+        if loop is not None and stop is not None:
+            self._call(loop, stop.request)
             self._make_space()
 
     def _make_space(self) -> None:
-        if self._loop is not None and self._space is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._space.set)
+        if self._loop is not None and self._space is not None:
+            self._call(self._loop, self._space.set)
+
+    def _call(self, loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+        # It may end at any moment, also between a look at it and the call; then nobody waits any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(function)
 
 
 def stream(

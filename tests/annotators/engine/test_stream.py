@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from llm_al.annotators.engine.stream import stream
+from llm_al.annotators.engine.stream import _Belt, stream
 from llm_al.annotators.engine.workers import Stop
 
 
@@ -103,3 +103,23 @@ def test_it_works_inside_a_running_event_loop() -> None:
         return sorted(streamed(range(3))[1])
 
     assert asyncio.run(notebook()) == [0, 2, 4]
+
+
+def test_a_loop_that_ends_while_results_are_taken_does_no_harm(monkeypatch) -> None:
+    def ended(_self: object, _call: object, *_args: object) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    belt: _Belt[int] = _Belt()
+
+    async def main() -> None:
+        belt.attach(Stop())
+        await belt.put(1)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    monkeypatch.setattr(type(loop), "call_soon_threadsafe", ended)
+    belt.end(None)
+    assert list(belt.items()) == [1]
+    belt.abandon()
+    monkeypatch.undo()
+    loop.close()
