@@ -15,6 +15,8 @@ _SHARE = 0.985
 _BURST_S = 0.2
 """Seconds of the rate that may go at once before the server has told what it has left."""
 _NOTHING = 1e-6
+_LOOK_S = 5.0
+"""A call waits so long for its turn before it looks whether more has been learnt."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3_600.0, 86_400.0
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -205,7 +207,8 @@ class Pacer:
 
     def _wait_s(self, n_tokens: float) -> float:
         now, rates = self._clock(), self._rates
-        return max(rates.not_before_s - now, rates.requests.wait_s(1, now), rates.tokens.wait_s(n_tokens, now))
+        refill_s = max(rates.requests.wait_s(1, now), rates.tokens.wait_s(n_tokens, now))
+        return max(rates.not_before_s - now, min(refill_s, _LOOK_S))
 
 
 def _number(text: str | None) -> float | None:

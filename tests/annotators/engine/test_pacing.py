@@ -109,3 +109,27 @@ def test_without_limits_and_headers_nothing_is_learnt(fake_time) -> None:
 
     asyncio.run(main())
     assert fake_time.slept == []
+
+
+def test_what_is_learnt_while_a_call_waits_shortens_its_wait(fake_time) -> None:
+    async def main() -> float:
+        rates = Rates()
+        pacer = Pacer(rates, lambda: fake_time.now, nap)
+        for _ in range(3):
+            await pacer.acquire(0)
+        # A window that begins looks like a limit of a day.
+        said = {"x-ratelimit-limit-requests": "62", "x-ratelimit-remaining-requests": "0"}
+        pacer.finish(0, 0.0, {**said, "x-ratelimit-remaining-requests": "61", "x-ratelimit-reset-requests": "59"})
+        rates.requests.level = 0.0
+        heard.append(lambda: pacer.finish(0, fake_time.now, {**said, "x-ratelimit-reset-requests": "60"}))
+        await pacer.acquire(0)
+        return fake_time.now
+
+    heard: list = []
+
+    async def nap(seconds: float) -> None:
+        await fake_time.sleep(seconds)
+        if heard:
+            heard.pop()()
+
+    assert asyncio.run(main()) < 30.0
