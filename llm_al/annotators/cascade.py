@@ -250,7 +250,8 @@ class Cascade:
         }
         sent = [example for example in examples if example.id in gains and gains[example.id].is_worth_it]
         kept = {id_: _why_not(gain, self.then.name) for id_, gain in gains.items() if not gain.is_worth_it}
-        return [_explained(a, kept) for a in cheap] + (self.then.annotate(sent) if sent else [])
+        # Asked about nothing, it forgets why it left something out the last time.
+        return [_explained(a, kept) for a in cheap] + self.then.annotate(sent)
 
     def _gain(self, answers: Sequence[Annotation], strong_usd: float, trials: Sequence[Trial]) -> Gain:
         p, q = estimate_accuracies(sureness(answers, self.n_classes)[1], trials)

@@ -158,3 +158,25 @@ def test_where_the_stronger_model_answered_the_cheap_answers_do_not_count() -> N
         Annotation("3", None, "llm:large/p1"),
     ]
     assert cascade.standing(given) == [given[2], given[3], given[4], given[5]]
+
+
+def test_a_stronger_model_that_is_asked_nothing_no_longer_tells_of_the_last_time():
+    @dataclass(frozen=True)
+    class Waiting(Fake):
+        last: list = field(default_factory=list)
+
+        @property
+        def n_waiting(self):
+            return len(self.last)
+
+        def annotate(self, examples):
+            self.last[:] = examples
+            return []
+
+    trials: list[Trial] = []
+    both = cascade(Waiting("strong"), trials=lambda: trials)
+    both.annotate([Example("1", "a b")])
+    assert both.n_waiting == 1
+    trials += [Trial(0.5, True, False)] * 100
+    both.annotate([Example("1", "a b")])
+    assert both.n_waiting == 0
