@@ -124,6 +124,13 @@ def _content(message: object) -> str:
     return content if isinstance(content, str) else ""
 
 
+def _n_tokens_out(data: object) -> int | None:
+    """Return the tokens out; some servers count a model's reasoning in the total alone, and charge for it."""
+    n_out = _count(_get(data, "usage", "completion_tokens"))
+    n_in, total = _count(_get(data, "usage", "prompt_tokens")), _count(_get(data, "usage", "total_tokens"))
+    return n_out if n_in is None or n_out is None or total is None else max(n_out, total - n_in)
+
+
 def open_envelope(body: str | bytes) -> Envelope:
     """Read a chat completion as it came from the server or the cache; anything else becomes a `problem`."""
     try:
@@ -137,7 +144,7 @@ def open_envelope(body: str | bytes) -> Envelope:
         is_cut_off=_get(data, "choices", 0, "finish_reason") == "length",
         logprobs=_get(data, "choices", 0, "logprobs", "content"),
         n_tokens_in=_count(_get(data, "usage", "prompt_tokens")),
-        n_tokens_out=_count(_get(data, "usage", "completion_tokens")),
+        n_tokens_out=_n_tokens_out(data),
         n_tokens_cached=_count(_get(data, "usage", "prompt_tokens_details", "cached_tokens")) or 0,
         price_factor=_factor(_get(data, _FACTOR_KEY)),
         problem="" if isinstance(message, dict) else "the response holds no message",

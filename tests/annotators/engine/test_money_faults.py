@@ -180,3 +180,13 @@ def test_a_run_without_any_answer_says_what_the_server_rejects(is_known: bool, e
 
     with pytest.raises(RequestError, match="settings are bad"):
         answers(engine(handle, session=Session(is_known=is_known)), [ask_about("x")])
+
+
+def test_reasoning_that_is_counted_in_the_total_alone_is_paid_for(engine) -> None:
+    async def handle(_request: httpx2.Request) -> httpx2.Response:
+        usage = {"prompt_tokens": 100, "completion_tokens": 6, "total_tokens": 150}
+        return httpx2.Response(200, json=ANSWER | {"usage": usage})
+
+    asking = engine(handle)
+    answers(asking, [ask_about("x")])
+    assert asking.ledger.spent_nanousd() == 100 + 50 * 10
