@@ -28,6 +28,8 @@ __all__ = [
 
 _MAX_BYTES = 32 * 2**20
 """A longer response is no completion."""
+_CONNECT_S, _CONNECT_SHARE = 30.0, 0.5
+"""Longest time until a connection stands, and most of the time for one try that it may take."""
 _IDLE_S = 4.0
 """Some servers close idle connections after five seconds; ours are dropped before."""
 
@@ -105,7 +107,10 @@ class _Network:
         self._proxy = proxy_of(endpoint.base_url)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=limits.concurrency * 2, keepalive_timeout=_IDLE_S, ssl=certificates()),
-            timeout=aiohttp.ClientTimeout(total=limits.timeout_s),
+            # Told apart, since a request that was never sent costs nothing.
+            timeout=aiohttp.ClientTimeout(
+                total=limits.timeout_s, sock_connect=min(_CONNECT_S, _CONNECT_SHARE * limits.timeout_s)
+            ),
             headers=_headers(endpoint),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -119,6 +124,8 @@ class _Network:
             ) as response:
                 content = await _read(response.content)
                 return Received(response.status, {k.lower(): v for k, v in response.headers.items()}, content)
+        except aiohttp.ConnectionTimeoutError as exc:
+            raise NotSentError(type(exc).__name__) from exc
         except TimeoutError:
             raise
         except aiohttp.ClientConnectorCertificateError as exc:

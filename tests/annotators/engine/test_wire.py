@@ -82,3 +82,23 @@ def test_a_password_file_does_not_take_the_place_of_the_key(monkeypatch, tmp_pat
     with LoopbackServer() as server:
         assert send(server.url).status == 200
         assert server.headers[0]["authorization"] == "Bearer sk-canary"
+
+
+def test_a_server_that_does_not_finish_the_connection_has_not_seen_the_request() -> None:
+    async def main() -> None:
+        async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await asyncio.sleep(0.1)
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        wire = open_wire(Endpoint(f"https://127.0.0.1:{port}/v1", "m"), Limits(timeout_s=0.08), None)
+        try:
+            with pytest.raises(NotSentError):
+                await wire.send("POST", "/chat/completions", b"{}", {})
+        finally:
+            await wire.close()
+            server.close()
+            await asyncio.sleep(0.1)
+
+    asyncio.run(main())
