@@ -67,14 +67,13 @@ class Collector:
                 continue
             try:
                 state = await self._server.look(named.id)
+                if state.is_over:
+                    await self._book(named, state)
             except (AuthenticationError, OverloadedError):
                 raise
             except RequestError as exc:
                 # It may have been paid: its reservations stay, and are booked as lost when it is asked again.
                 self._end(named, self._tally(named), f"the server no longer knows the batch: {exc}", set())
-                continue
-            if state.is_over:
-                await self._book(named, state)
 
     async def _trace(self, batch: OpenBatch) -> OpenBatch | None:
         """Find out whether a batch was made before its id could be written down."""

@@ -341,6 +341,19 @@ def test_without_a_list_of_batches_a_lost_one_counts_as_paid(batching, clock) ->
     assert chat.ledger.spent_nanousd() == reserved + bill(fake, PRICE)
 
 
+def test_a_batch_whose_answers_the_server_has_thrown_away_counts_as_paid_and_is_made_anew(batching, clock) -> None:
+    fake = FakeBatches()
+    chat = batching(fake)
+    chat.annotate(TEXTS)
+    reserved = chat.ledger.spent_nanousd()
+    fake.faults["GET /files/*/content"] = 404
+    assert again(chat).annotate(TEXTS) == []
+    fake.faults.clear()
+    assert len(finish(chat, clock)) == 4
+    assert len(fake.batches) == 2
+    assert chat.ledger.spent_nanousd() == reserved + bill(fake, PRICE) // 2
+
+
 def test_a_server_without_batches_is_named_and_costs_nothing(batching) -> None:
     fake = FakeBatches(faults={"POST /files": 404})
     chat = batching(fake)
