@@ -109,6 +109,7 @@ class Client:
             dialect = self._session.dialect
             body = json.dumps(body_of(request, self._endpoint.model, dialect)).encode()
             async with self._places:
+                self._tries.check_stop()
                 sent_s = await self._tries.pacer.acquire(n_tokens)
                 started = time.monotonic()
                 headers: dict[str, str] = {}

@@ -134,6 +134,11 @@ class Tries:
             await self._wait_after(error, attempt)
             await again(error)
 
+    def check_stop(self) -> None:
+        """Raise `StoppedError` if the run is ending: what is not sent yet stays unsent."""
+        if self._stop.is_requested:
+            raise StoppedError
+
     async def _wait_after(self, error: ProviderError, attempt: int) -> None:
         asked = error.retry_after_s if isinstance(error, OverloadedError) else None
         is_limit = isinstance(error, RateLimitError)

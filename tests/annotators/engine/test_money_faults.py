@@ -190,3 +190,19 @@ def test_reasoning_that_is_counted_in_the_total_alone_is_paid_for(engine) -> Non
     asking = engine(handle)
     answers(asking, [ask_about("x")])
     assert asking.ledger.spent_nanousd() == 100 + 50 * 10
+
+
+def test_calls_that_wait_for_a_place_are_not_sent_after_a_stop(engine) -> None:
+    n_sent = 0
+
+    async def handle(_request: httpx2.Request) -> httpx2.Response:
+        nonlocal n_sent
+        n_sent += 1
+        asking.session.stop()
+        await asyncio.sleep(0.1)
+        return httpx2.Response(200, json=ANSWER)
+
+    asking = engine(handle, limits=Limits(concurrency=8, max_tries=1))
+    answered = answers(asking, [ask_about(str(n)) for n in range(100)])
+    assert len(answered) == n_sent <= 8
+    assert asking.ledger.spent_nanousd() == n_sent * 160
