@@ -27,6 +27,8 @@ app = typer.Typer(
     help="From raw texts and a list of labels to a labelled dataset and a small classifier.",
 )
 
+TOOL_NAMES = "argilla, doccano, label_studio, prodigy"
+
 TextColumn = Annotated[str | None, typer.Option(help="Column with the texts; found by itself when it is clear.")]
 IdColumn = Annotated[str | None, typer.Option(help="Column with the ids; made from the text when absent.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column with the labels of the test split.")]
@@ -195,11 +197,17 @@ def export(
     to: Annotated[Path | None, typer.Option(help=".csv, .jsonl, .parquet, or a folder for `datasets`.")] = None,
     sources: Annotated[str, typer.Option(help="Which labels: human, llm, pseudo; or synthetic.")] = "human,llm,pseudo",
     spreadsheet_safe: Annotated[bool, typer.Option(help="Quote cells that a spreadsheet would run.")] = False,
+    tool: Annotated[str | None, typer.Option("--format", help=f"All texts and answers, for {TOOL_NAMES}.")] = None,
 ) -> None:
     """Write the labels with their posterior and where they came from."""
     wanted = [source.strip() for source in sources.split(",")]
     with opened(folder) as project:
-        target = project.export(to, sources=wanted, spreadsheet_safe=spreadsheet_safe)
+        if tool is None:
+            target = project.export(to, sources=wanted, spreadsheet_safe=spreadsheet_safe)
+        else:
+            from llm_al.exchange import export_records
+
+            target = export_records(project, tool, to)
     console.out.print(str(target), markup=False)
 
 
@@ -208,12 +216,18 @@ def export(
 def import_(
     folder: Folder,
     labels: Annotated[Path, typer.Option(help="File with `id` and `label` columns.")],
-    annotator: Annotated[str, typer.Option(help="Who gave them.")] = "import",
+    annotator: Annotated[str, typer.Option(help="Who gave them, where the file does not say.")] = "import",
+    tool: Annotated[str | None, typer.Option("--format", help=f"The file is one of {TOOL_NAMES}.")] = None,
 ) -> None:
     """Take human labels from a file. All of it, or nothing when a row is wrong."""
     with opened(folder) as project:
-        n_labels = project.import_labels(labels, annotator=annotator)
-    console.out.print(f"{n_labels} labels imported", markup=False)
+        if tool is None:
+            done = f"{project.import_labels(labels, annotator=annotator)} labels imported"
+        else:
+            from llm_al.exchange import import_records
+
+            done = str(import_records(project, labels, tool, annotator=annotator))
+    console.out.print(done, markup=False)
 
 
 @app.command()
