@@ -114,7 +114,7 @@ def test_records_come_back_letter_for_letter(tmp_path, content, layout):
 
 
 @pytest.mark.parametrize("layout", [Layout(), Layout("body", "topic", is_multi_label=True), FLAT])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(records=RECORDS)
 def test_any_records_come_back_equal(layout, records):
     with tempfile.TemporaryDirectory() as folder:

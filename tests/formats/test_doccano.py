@@ -50,7 +50,7 @@ def test_a_file_comes_back_letter_for_letter(tmp_path):
     assert lines_of(tmp_path / "b.jsonl") == LINES
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(records=RECORDS)
 def test_any_records_come_back_equal_from_one_file(records):
     if not records:
@@ -69,7 +69,7 @@ def by_annotator(record):
     return replace(record, annotations=tuple(sorted(record.annotations, key=lambda answer: answer.annotator)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(records=RECORDS)
 def test_any_records_come_back_equal_from_a_folder(records):
     if not records:

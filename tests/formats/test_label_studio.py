@@ -100,7 +100,7 @@ def test_an_export_comes_back_letter_for_letter(tmp_path):
     assert json.loads((tmp_path / "back.json").read_text(encoding="utf-8")) == EXPORT
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(RECORDS)
 def test_any_records_come_back_equal(records):
     with tempfile.TemporaryDirectory() as folder:

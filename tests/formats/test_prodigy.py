@@ -91,7 +91,7 @@ def test_lines_come_back_letter_for_letter(tmp_path, layout):
 
 
 @pytest.mark.parametrize("layout", [Layout(), Layout("classification"), Layout(options=("refund", "lieferung 📦"))])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(records=RECORDS)
 def test_any_records_come_back_equal(layout, records):
     with tempfile.TemporaryDirectory() as folder:
