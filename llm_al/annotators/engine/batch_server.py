@@ -17,7 +17,7 @@ from llm_al.errors import ProviderError, RequestError
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["BATCH_PATH", "BatchServer", "BatchState"]
+__all__ = ["BATCH_PATH", "BatchServer", "BatchState", "GoneError"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,11 @@ _N_RETRIES = 2
 """At most, of what is free to repeat: uploads, looks and downloads."""
 _PAGE = 100
 _MISSING = frozenset({404, 405, 501})
+_GONE = frozenset({404, 410})
+
+
+class GoneError(RequestError):
+    """The server no longer knows a batch or a file; any other refusal may pass."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +188,10 @@ class BatchServer:
         if response.status_code in _MISSING and response.request.method == "POST":
             return RequestError(f"{url} offers no Batch API (HTTP {response.status_code}); set llm.batch: false")
         headers = {name.lower(): value for name, value in response.headers.items()}
+        if response.status_code in _GONE:
+            return GoneError(
+                str(from_response(Received(response.status_code, headers, response.content), self._endpoint))
+            )
         return from_response(Received(response.status_code, headers, response.content), self._endpoint)
 
     def _broken(self, cause: BaseException) -> ProviderError:

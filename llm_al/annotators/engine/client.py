@@ -26,6 +26,8 @@ from llm_al.annotators.engine.wire import BrokenOffError, NotSentError, NotTrust
 
 __all__ = ["Client", "Delivered"]
 
+_UNCLEAR_IS_ENOUGH = 3
+"""So many answers that are cut off or refused, and the dialect is taken as it is."""
 _BYTES_A_TOKEN = 3.5
 """For rate limits, which servers estimate from sizes themselves."""
 
@@ -142,7 +144,12 @@ class Client:
     def _judge_form(self, envelope: Envelope) -> None:
         """Note whether the server keeps to the form that it did not refuse; some silently ignore it."""
         session = self._session
-        if session.is_known or envelope.refusal or envelope.is_cut_off:
+        if session.is_known:
+            return
+        if envelope.refusal or envelope.is_cut_off:
+            # Says nothing about the form; but calls must not go one at a time for ever.
+            session.n_unclear += 1
+            session.is_known = session.n_unclear >= _UNCLEAR_IS_ENOUGH
             return
         stricter = None if is_json_object(envelope.content) else session.dialect.next_form
         session.is_known = stricter is None

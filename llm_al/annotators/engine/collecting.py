@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 from llm_al.annotators.engine.answers import mark_price, open_envelope
 from llm_al.annotators.engine.batch_log import BatchLog, OpenBatch
-from llm_al.annotators.engine.batch_server import BatchServer, BatchState
+from llm_al.annotators.engine.batch_server import BatchServer, BatchState, GoneError
 from llm_al.annotators.engine.dialects import Dialect, weaker
 from llm_al.annotators.engine.engine import Engine
 from llm_al.annotators.engine.failures import BadRequestError, TextRefusedError, from_response
 from llm_al.annotators.engine.staging import release
 from llm_al.annotators.engine.wire import Received
-from llm_al.errors import AuthenticationError, OverloadedError, ProviderError, RequestError
+from llm_al.errors import ProviderError, RequestError
 from llm_al.money import Settlement
 
 __all__ = ["Collector"]
@@ -69,9 +69,7 @@ class Collector:
                 state = await self._server.look(named.id)
                 if state.is_over:
                     await self._book(named, state)
-            except (AuthenticationError, OverloadedError):
-                raise
-            except RequestError as exc:
+            except GoneError as exc:
                 # It may have been paid: its reservations stay, and are booked as lost when it is asked again.
                 self._end(named, self._tally(named), f"the server no longer knows the batch: {exc}", set())
 

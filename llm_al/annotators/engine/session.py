@@ -22,6 +22,8 @@ class Session:
     is_known : bool
         Whether the server has answered in this dialect. Until then calls go one at a time: the first
         question is the probe, and costs nothing extra.
+    n_unclear : int
+        Answers so far that say nothing about the dialect.
     kept : Dialect or None
         What the ledger has.
     rates : Rates or None
@@ -38,6 +40,7 @@ class Session:
 
     dialect: Dialect = field(default_factory=Dialect)
     is_known: bool = False
+    n_unclear: int = 0
     kept: Dialect | None = None
     rates: Rates | None = None
     stop_reason: str = ""

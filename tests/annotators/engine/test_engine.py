@@ -206,6 +206,27 @@ def test_a_server_that_ignores_the_form_is_asked_in_a_weaker_one(engine) -> None
     assert later.dialect == session.dialect
 
 
+def test_answers_that_are_cut_off_do_not_hold_up_the_others_for_ever(engine) -> None:
+    class Terse(Server):
+        n_open = most_open = 0
+
+        async def __call__(self, request: httpx2.Request) -> httpx2.Response:
+            self.n_open += 1
+            self.most_open = max(self.most_open, self.n_open)
+            await asyncio.sleep(0.002)
+            self.n_open -= 1
+            self.charge(request.headers["idempotency-key"])
+            choice = {"message": {"role": "assistant", "content": '{"co'}, "finish_reason": "length"}
+            return httpx2.Response(
+                200, json={"choices": [choice], "usage": {"prompt_tokens": 100, "completion_tokens": 6}}
+            )
+
+    server, session = Terse(), Session()
+    answers(engine(server, limits=Limits(concurrency=4), session=session), [ask_about(str(n)) for n in range(20)])
+    assert server.most_open == 4
+    assert session.dialect.form == "json_schema"
+
+
 def test_what_a_server_speaks_is_remembered_by_the_store(engine, tmp_path) -> None:
     refusing = Server(status(400, **{"x": "y"}))
     refusing.faults = [
