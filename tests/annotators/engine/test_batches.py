@@ -436,3 +436,16 @@ def test_the_key_goes_to_the_server_alone_and_echoes_are_taken_out(batching) -> 
 def test_the_price_factor_is_a_share() -> None:
     with pytest.raises(ConfigError, match=r"llm\.batch_price_factor is 0"):
         Batching(price_factor=0.0)
+
+
+def test_a_batch_that_the_server_will_not_show_today_is_not_given_up(batching, clock) -> None:
+    fake = FakeBatches()
+    chat = batching(fake)
+    chat.annotate(TEXTS)
+    fake.faults["GET /batches/*"] = 402
+    with pytest.raises(RequestError, match="answered HTTP 402"):
+        again(chat).annotate(TEXTS)
+    fake.faults.clear()
+    assert len(finish(chat, clock)) == 4
+    assert len(fake.batches) == 1
+    assert chat.ledger.spent_nanousd() == bill(fake, PRICE)
