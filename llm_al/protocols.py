@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_al.measures import RoundRecord
+from llm_al.phrasing import Phrasing
 from llm_al.pool import PoolView
 from llm_al.types import (
     Annotation,
@@ -22,6 +23,7 @@ from llm_al.types import (
     Demonstration,
     Embeddings,
     Example,
+    Known,
     LabelledBank,
     Positions,
     Proba,
@@ -128,8 +130,13 @@ class Demonstrator(Protocol):
 class Aggregator(Protocol):
     """Turns annotations into a posterior over labels for each example."""
 
-    def aggregate(self, annotations: Sequence[Annotation]) -> tuple[list[Consensus], list[AnnotatorQuality]]:
-        """Return one consensus an example, in order of first appearance, and the annotators' qualities."""
+    def aggregate(
+        self, annotations: Sequence[Annotation], *, known: Known | None = None
+    ) -> tuple[list[Consensus], list[AnnotatorQuality]]:
+        """Return one consensus an example, in order of first appearance, and the annotators' qualities.
+
+        Examples of `known` without an annotation are not in the answer.
+        """
         ...
 
 
@@ -207,7 +214,15 @@ class LoopStore(Protocol):
     def decisions(self, *, example_id: str | None = None, round: int | None = None) -> list[Decision]: ...
 
     def enqueue(
-        self, example_ids: Sequence[str], *, round: int, reason: str, priority: float = 0.0, is_blind: bool = False
+        self,
+        example_ids: Sequence[str],
+        *,
+        round: int,
+        reason: str,
+        priority: float = 0.0,
+        is_blind: bool = False,
+        n_wanted: int = 1,
+        phrasing: Mapping[str, Phrasing] | None = None,
     ) -> int:
         """Ask people for labels; a question that was asked in this round is not asked again."""
         ...

@@ -243,6 +243,8 @@ class Annotation:
     cost_nanousd: int = 0
     duration_s: float | None = None
     is_suggestion_shown: bool = False
+    form: str = ""
+    """How a person was asked (see `llm_al.phrasing.Form`); empty where nobody said."""
     reason: str = ""
     retracts: int | None = None
     """Row id of the annotation that this one takes back."""
@@ -276,6 +278,24 @@ class Consensus:
     sources: tuple[str, ...]
     is_human: bool
     """Whether a person answered this example."""
+    votes: tuple[float, ...] = ()
+    """Shares of the labels among the people who gave one, shape (c,); empty without such a person."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of examples beside their annotations.
+
+    Parameters
+    ----------
+    gold : mapping of str to str
+        Example id -> label that is settled, or `NONE_OF_THESE`.
+    proba : mapping of str to sequence of float
+        Example id -> class probabilities, shape (c,), of a student that has not learned from this example.
+    """
+
+    gold: Mapping[str, str] = field(default_factory=dict)
+    proba: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

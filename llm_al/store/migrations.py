@@ -59,12 +59,21 @@ def _keep_sizes_of_calls(connection: Connection) -> None:
         _add_column(connection, schema.llm_calls, name)
 
 
+def _let_several_people_answer(connection: Connection) -> None:
+    _add_column(connection, schema.annotations, "form")
+    for name in ("form", "coverage", "cluster", "n_wanted"):
+        _add_column(connection, schema.assignments, name)
+    added = ("tickets", "rulings", "flags", "people", "invites", "sessions", "attempts")
+    schema.metadata.create_all(connection, tables=[schema.metadata.tables[name] for name in added])
+
+
 MIGRATIONS = (
     Migration(1, "create tables", _create_tables),
     Migration(2, "make logs append-only", _make_logs_append_only),
     Migration(3, "keep an annotator's raw signals", _keep_signals),
     Migration(4, "book lost LLM calls, remember servers", _book_lost_calls),
     Migration(5, "keep size and duration of LLM calls", _keep_sizes_of_calls),
+    Migration(6, "let several people answer on a page", _let_several_people_answer),
 )
 
 

@@ -5,6 +5,11 @@ texts are equal) and `ledger_totals` (one row; the running sums that make a rese
 server, the row that reservations queue for). `round_notes` holds what the steps of a round remember,
 `llm_facts` what was learnt about LLM servers.
 
+A question waits in `assignments`; each time that one person is given it, a row of `tickets` says so. A ticket without
+an assignment checks the person instead of the text: a text with a known label, or one that they have answered before.
+`rulings` are labels that a reviewer settled, `flags` texts that somebody should look at. `people`, `invites`,
+`sessions` and `attempts` are who may come in; secrets are kept as digests only.
+
 Times are seconds since the epoch, money is whole nano-dollars, JSON is text written by this package.
 """
 
@@ -30,15 +35,22 @@ __all__ = [
     "annotations",
     "annotators",
     "assignments",
+    "attempts",
     "decisions",
     "examples",
+    "flags",
+    "invites",
     "ledger_totals",
     "llm_calls",
     "llm_facts",
     "metadata",
+    "people",
     "round_notes",
     "rounds",
+    "rulings",
     "schema_version",
+    "sessions",
+    "tickets",
 ]
 
 metadata = MetaData()
@@ -103,6 +115,7 @@ annotations = Table(
     Column("cost_nanousd", BigInteger, nullable=False),
     Column("duration_s", Double),
     Column("is_suggestion_shown", Boolean, nullable=False),
+    Column("form", String, nullable=False, server_default=""),
     Column("reason", Text, nullable=False),
     Column("retracts", BigInteger, ForeignKey("annotations.id"), unique=True),
     Column("created_s", Double, nullable=False),
@@ -134,10 +147,99 @@ assignments = Table(
     Column("candidates", Text, nullable=False),
     Column("is_blind", Boolean, nullable=False),
     Column("state", String, nullable=False),
-    Column("annotator", Text),
-    Column("lease_expires_s", Double),
+    Column("form", String, nullable=False, server_default="list"),
+    Column("coverage", Double),
+    Column("cluster", Text, nullable=False, server_default=""),
+    Column("n_wanted", Integer, nullable=False, server_default="1"),
     UniqueConstraint("ordinal", "round"),
     Index("assignments_by_priority", "state", "priority"),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("ordinal", BigInteger, ForeignKey("examples.ordinal"), nullable=False),
+    Column("assignment", BigInteger, ForeignKey("assignments.id")),
+    Column("kind", String, nullable=False),
+    Column("annotator", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("expires_s", Double, nullable=False),
+    Column("given_s", Double, nullable=False),
+    Column("changed_s", Double, nullable=False),
+    Column("label", Text),
+    Column("annotation", BigInteger, ForeignKey("annotations.id")),
+    UniqueConstraint("assignment", "annotator"),
+    Index("tickets_by_annotator", "annotator", "state", "changed_s"),
+    Index("tickets_by_ordinal", "ordinal"),
+)
+
+rulings = Table(
+    "rulings",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("ordinal", BigInteger, ForeignKey("examples.ordinal"), nullable=False, index=True),
+    Column("label", Text),
+    Column("person", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("is_gold", Boolean, nullable=False),
+    Column("created_s", Double, nullable=False),
+)
+
+flags = Table(
+    "flags",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("ordinal", BigInteger, ForeignKey("examples.ordinal"), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_s", Double, nullable=False),
+    Column("settled_by", Text),
+    Column("settled_s", Double),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("password", Text),
+    Column("token_digest", String, unique=True),
+    Column("is_active", Boolean, nullable=False),
+    Column("expertise", Text, nullable=False, server_default="[]"),
+    Column("created_s", Double, nullable=False),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("name", Text),
+    Column("created_by", Text, nullable=False),
+    Column("created_s", Double, nullable=False),
+    Column("expires_s", Double, nullable=False),
+    Column("used_by", Text),
+    Column("used_s", Double),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("person", Text, ForeignKey("people.name"), nullable=False, index=True),
+    Column("csrf", String, nullable=False),
+    Column("created_s", Double, nullable=False),
+    Column("expires_s", Double, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("at_s", Double, nullable=False),
+    Index("attempts_by_key", "key", "at_s"),
 )
 
 llm_calls = Table(

@@ -1,0 +1,1 @@
+"""How to ask a person: which labels first, and in which form."""
