@@ -12,7 +12,7 @@ def error_correlation(votes: Votes, *, prior: float, strength: float) -> Floats:
     """Return the correlation of the errors of each pair of machines, in [0, 1], 1 on the diagonal.
 
     Shape (v, v) for v machines, in the order of the voters. It is Pearson's correlation of being right over the m
-    examples that people settled and both answered, shrunk to `prior` as if that were `strength` examples more:
+    examples that gold or people settled and both answered, shrunk to `prior` as if that were `strength` examples more:
     ``(m r + strength * prior) / (m + strength)``. Where one of the two was always right or always wrong, nothing is
     known but the prior. People err independently.
 
@@ -73,9 +73,9 @@ def independence(votes: Votes, correlation: Floats) -> Floats:
 
 
 def _rightness(votes: Votes, machines: NDArray[np.intp]) -> Floats:
-    """Return the share of each machine's vote that people agree with, NaN without one, shape (settled, machines)."""
+    """Return the share of each machine's vote that gold or people agree with, else NaN, shape (settled, machines)."""
     human = votes.is_human[votes.voter]
-    by_people = votes.totals(np.where(human, votes.share, 0.0)) > 0
+    by_people = votes.clamped(votes.totals(np.where(human, votes.share, 0.0))) > 0
     settled = np.flatnonzero(by_people.sum(axis=1) == 1)
     row_of = np.full(len(votes.example_ids), -1)
     row_of[settled] = np.arange(len(settled))

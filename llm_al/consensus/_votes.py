@@ -1,6 +1,6 @@
 """Annotations as arrays: who voted for what, with the runs of one model merged to one voter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from llm_al.errors import LabelError
-from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, AnnotatorQuality, Consensus
+from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorQuality, Consensus, Known
 
 INTERVAL = 0.95
 
@@ -30,6 +30,8 @@ class Votes:
     voter: NDArray[np.intp]
     outcome: NDArray[np.intp]
     share: NDArray[np.float64]
+    gold: NDArray[np.intp]
+    """Outcome that is settled for each example, -1 where none is, shape (n,)."""
 
     @property
     def n_outcomes(self) -> int:
@@ -41,6 +43,19 @@ class Votes:
         table = np.zeros((len(self.example_ids), self.n_outcomes))
         np.add.at(table, (self.example, self.outcome), weight)
         return table
+
+    def clamped(self, posterior: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a copy of a posterior, shape (n, c + 1), with all weight on gold where there is gold."""
+        rows = np.flatnonzero(self.gold >= 0)
+        settled = posterior.copy()
+        settled[rows] = 0.0
+        settled[rows, self.gold[rows]] = 1.0
+        return settled
+
+    @property
+    def votes_of_people(self) -> NDArray[np.float64]:
+        """How many people gave each label of the scheme, shape (n, c)."""
+        return self.totals(np.where(self.is_human[self.voter], self.share, 0.0))[:, :-1]
 
 
 def is_vote(annotation: Annotation) -> bool:
@@ -55,7 +70,7 @@ def voter_of(annotation: Annotation) -> str:
     return f"model:{annotation.model}"
 
 
-def tabulate(annotations: Sequence[Annotation], labels: tuple[str, ...]) -> Votes:
+def tabulate(annotations: Sequence[Annotation], labels: tuple[str, ...], *, known: Known | None = None) -> Votes:
     """Merge annotations to votes, examples in order of first appearance.
 
     Of several answers of one person to one example the last counts.
@@ -63,7 +78,7 @@ def tabulate(annotations: Sequence[Annotation], labels: tuple[str, ...]) -> Vote
     Raises
     ------
     LabelError
-        If an annotation names a label outside `labels`.
+        If an annotation, or the gold label of an example that is annotated, is outside `labels`.
     """
     outcome_index = {name: index for index, name in enumerate((*labels, NONE_OF_THESE))}
     examples = {id_: i for i, id_ in enumerate(dict.fromkeys(a.example_id for a in annotations))}
@@ -98,7 +113,23 @@ def tabulate(annotations: Sequence[Annotation], labels: tuple[str, ...]) -> Vote
         keys[:, 1],
         keys[:, 2],
         share,
+        _gold(tuple(examples), outcome_index, known),
     )
+
+
+def _gold(examples: tuple[str, ...], outcome_index: dict[str, int], known: Known | None) -> NDArray[np.intp]:
+    gold = np.full(len(examples), -1, dtype=np.intp)
+    for row, id_ in enumerate(examples if known is not None and known.gold else ()):
+        label = known.gold.get(id_) if known is not None else None
+        if label is None:
+            continue
+        if label not in outcome_index:
+            raise LabelError(
+                f"gold label of {id_!r} is unknown label {label!r}; choose from: {', '.join(outcome_index)}; "
+                "correct the label or the label list"
+            )
+        gold[row] = outcome_index[label]
+    return gold
 
 
 def mask_overruled(votes: Votes) -> NDArray[np.float64]:
@@ -110,7 +141,7 @@ def mask_overruled(votes: Votes) -> NDArray[np.float64]:
 
 
 def to_consensus(votes: Votes, annotations: Sequence[Annotation], posterior: NDArray[np.float64]) -> list[Consensus]:
-    """Turn posteriors over outcomes, shape (n, c + 1), into one `Consensus` an example."""
+    """Turn posteriors over outcomes, shape (n, c + 1), into one `Consensus` an example; gold stands in any case."""
     sources: dict[str, dict[str, bool]] = {id_: {} for id_ in votes.example_ids}
     for a in annotations:
         if is_vote(a):
@@ -118,46 +149,50 @@ def to_consensus(votes: Votes, annotations: Sequence[Annotation], posterior: NDA
     names = (*votes.labels, NONE_OF_THESE)
     nothing = (0.0,) * len(votes.labels)
     result = []
-    for id_, row in zip(votes.example_ids, posterior, strict=True):
+    by_people = votes.votes_of_people
+    rows = zip(votes.example_ids, votes.clamped(posterior), by_people, votes.gold, strict=True)
+    for id_, row, counts, gold in rows:
         given = sources[id_]
-        label = names[int(row.argmax())] if given else None
+        label = names[int(row.argmax())] if given or gold >= 0 else None
         kept = row[:-1]
         is_label = label is not None and label != NONE_OF_THESE
         values = tuple(float(p) for p in kept / kept.sum()) if is_label else nothing
-        result.append(Consensus(id_, label, values, tuple(given), any(given.values())))
+        shares = tuple(float(p) for p in counts / counts.sum()) if counts.any() else ()
+        result.append(Consensus(id_, label, values, tuple(given), any(given.values()), shares))
     return result
 
 
-def measure_annotators(annotations: Sequence[Annotation], estimated: dict[str, float]) -> list[AnnotatorQuality]:
-    """Compare each annotator with the people who answered the same examples.
+def measure_annotators(
+    annotations: Sequence[Annotation], estimated: Mapping[str, float], *, known: Known | None = None
+) -> list[AnnotatorQuality]:
+    """Compare each annotator with gold, and where there is none with the people who answered the same examples.
 
-    A person is compared with the *other* people. The reference is their most frequent answer; a tie is none. With no
+    A person is compared with the *other* people. Their reference is the most frequent answer; a tie is none. With no
     reference the accuracy is the one in `estimated` (by voter), without interval, or None. The interval is
     Clopper-Pearson's, 95 %, two-sided. Answers that came after a review are harder than average, so the accuracy
     of a machine measured here is a cautious one.
     """
+    gold = known.gold if known is not None else {}
     latest = {(a.example_id, a.source): a for a in annotations if is_vote(a)}
     people: dict[str, dict[str, str]] = {}
     for (id_, source), a in latest.items():
         if a.kind.is_human and a.label is not None:
             people.setdefault(id_, {})[source] = a.label
-    by_source: dict[str, list[Annotation]] = {}
+    by_source: dict[str, list[tuple[Annotation, str | None]]] = {}
     for a in latest.values():
-        by_source.setdefault(a.source, []).append(a)
-    return [_measure(source, given, people, estimated) for source, given in by_source.items()]
+        truth = gold.get(a.example_id) or _reference(people.get(a.example_id, {}), a.source)
+        by_source.setdefault(a.source, []).append((a, truth))
+    return [_measure(given, estimated) for given in by_source.values()]
 
 
-def _measure(
-    source: str, given: list[Annotation], people: dict[str, dict[str, str]], estimated: dict[str, float]
-) -> AnnotatorQuality:
-    kind: AnnotatorKind = given[-1].kind
-    pairs = [(a.label, _reference(people.get(a.example_id, {}), source)) for a in given]
-    known = [(label, truth) for label, truth in pairs if truth is not None]
+def _measure(given: list[tuple[Annotation, str | None]], estimated: Mapping[str, float]) -> AnnotatorQuality:
+    last = given[-1][0]
+    known = [(a.label, truth) for a, truth in given if truth is not None]
     if not known:
-        return AnnotatorQuality(source, kind, len(given), estimated.get(voter_of(given[-1])))
+        return AnnotatorQuality(last.source, last.kind, len(given), estimated.get(voter_of(last)))
     right = sum(label == truth for label, truth in known)
     low, high = _clopper_pearson(right, len(known))
-    return AnnotatorQuality(source, kind, len(given), right / len(known), low, high, n_reference=len(known))
+    return AnnotatorQuality(last.source, last.kind, len(given), right / len(known), low, high, n_reference=len(known))
 
 
 def _reference(answers: dict[str, str], source: str) -> str | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from llm_al.consensus._correlation import error_correlation, independence
 from llm_al.consensus._votes import Votes, mask_overruled, measure_annotators, tabulate, to_consensus
 from llm_al.errors import ConfigError
-from llm_al.types import Annotation, AnnotatorQuality, Consensus
+from llm_al.types import Annotation, AnnotatorQuality, Consensus, Known
 
 __all__ = ["OneCoin"]
 
@@ -84,20 +84,24 @@ class OneCoin:
             if getattr(self, name) <= 0.0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed is more than 0; correct it")
 
-    def aggregate(self, annotations: Sequence[Annotation]) -> tuple[list[Consensus], list[AnnotatorQuality]]:
+    def aggregate(
+        self, annotations: Sequence[Annotation], *, known: Known | None = None
+    ) -> tuple[list[Consensus], list[AnnotatorQuality]]:
         """Return one consensus an example in order of first appearance, and one quality an annotator.
+
+        Gold stands whatever the votes, and accuracies are learned from it.
 
         Raises
         ------
         LabelError
-            If an annotation names a label outside the list.
+            If an annotation names a label outside the list, or gold does.
         """
-        votes = tabulate(annotations, self.labels)
+        votes = tabulate(annotations, self.labels, known=known)
         posterior, accuracy = self._fit(votes)
         is_shared = _is_shared(votes)
         learned = np.bincount(votes.voter[is_shared], minlength=len(votes.voters)) > 0
         estimated = {name: float(a) for name, a, known in zip(votes.voters, accuracy, learned, strict=True) if known}
-        return to_consensus(votes, annotations, posterior), measure_annotators(annotations, estimated)
+        return to_consensus(votes, annotations, posterior), measure_annotators(annotations, estimated, known=known)
 
     def _fit(self, votes: Votes) -> tuple[Floats, Floats]:
         mean = np.where(votes.is_human, self.human_accuracy, self.machine_accuracy)
@@ -105,12 +109,12 @@ class OneCoin:
         together = error_correlation(votes, prior=self.correlation, strength=self.correlation_strength)
         weight, shared = mask_overruled(votes) * independence(votes, together), _is_shared(votes)
         n_answers = np.bincount(votes.voter, votes.share * shared, minlength=len(mean))
-        accuracy, posterior = mean, _expect(votes, weight, mean)
+        accuracy, posterior = mean, votes.clamped(_expect(votes, weight, mean))
         for _ in range(self.max_steps):
             right = posterior[votes.example, votes.outcome] * votes.share * shared
             n_right = np.bincount(votes.voter, right, minlength=len(mean))
             accuracy = (mean * strength + n_right) / (strength + n_answers)
-            before, posterior = posterior, _expect(votes, weight, accuracy)
+            before, posterior = posterior, votes.clamped(_expect(votes, weight, accuracy))
             if np.abs(posterior - before).max(initial=0.0) < self.tolerance:
                 break
         return posterior, accuracy
@@ -127,7 +131,8 @@ def _expect(votes: Votes, weight: Floats, accuracy: Floats) -> Floats:
 
 
 def _is_shared(votes: Votes) -> NDArray[np.bool_]:
-    """Entries on examples that more than one voter answered."""
+    """Entries on examples that more than one voter answered, or whose label is gold."""
     pairs = np.unique(np.stack([votes.example, votes.voter]), axis=1)
     n_voters = np.bincount(pairs[0], minlength=len(votes.example_ids))
-    return np.asarray(n_voters[votes.example] > 1, dtype=np.bool_)
+    is_shared = (n_voters > 1) | (votes.gold >= 0)
+    return np.asarray(is_shared[votes.example], dtype=np.bool_)
