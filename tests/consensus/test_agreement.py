@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from llm_al.consensus.agreement import cohen_kappa, fleiss_kappa, krippendorff_alpha
+from llm_al.consensus.agreement import agreement_of, cohen_kappa, fleiss_kappa, krippendorff_alpha, pairwise
 from llm_al.errors import ShapeError
+from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind
 
 
 def test_cohens_kappa_matches_a_hand_table():
@@ -63,3 +64,72 @@ def test_krippendorffs_alpha_is_undefined_without_pairs_or_variation():
     assert krippendorff_alpha(np.array([[2, 0], [0, 1]])).reason == "undefined because only one label occurs"
     with pytest.raises(ShapeError, match="expected 2"):
         krippendorff_alpha(np.array([1]))
+
+
+def said(table, kind=AnnotatorKind.HUMAN):
+    """Return annotations from rows such as "ann: a b . a": one letter an example, a dot for no answer."""
+    names = {"n": NONE_OF_THESE, "s": SKIP}
+    return [
+        Annotation(str(i), names.get(letter, letter), who, kind)
+        for who, letters in (row.split(": ") for row in table)
+        for i, letter in enumerate(letters.split())
+        if letter != "."
+    ]
+
+
+def test_agreement_of_two_people_is_all_three_coefficients_by_hand():
+    found = agreement_of(said(["ann: a a b b", "bob: a a b a"]))
+    assert (found.n_examples, found.n_people) == (4, 2)
+    # p_o = 3/4; Cohen p_e = 1/2; Fleiss p_e = (5/8)^2 + (3/8)^2; Krippendorff D_o = 1/4, D_e = 2*5*3 / (8*7).
+    assert found.cohen.value == pytest.approx(0.5)
+    assert found.fleiss.value == pytest.approx((0.75 - 34 / 64) / (30 / 64))
+    assert found.krippendorff.value == pytest.approx(1 - 0.25 / (30 / 56))
+    (pair,) = found.pairs
+    assert (pair.first, pair.second, pair.n_examples, pair.share) == ("ann", "bob", 4, 0.75)
+    assert pair.kappa.value == pytest.approx(0.5)
+    assert [(p.name, p.n_examples, p.share) for p in found.people] == [("ann", 4, 0.75), ("bob", 4, 0.75)]
+
+
+def test_the_table_of_pairs_holds_those_with_common_examples():
+    table = pairwise(said(["cid: . . . b a", "ann: a b . . a", "bob: a a a . ."]))
+    assert [(p.first, p.second, p.n_examples, p.share) for p in table] == [("ann", "bob", 2, 0.5), ("ann", "cid", 1, 1)]
+    assert table[1].kappa.reason == "undefined because only one label occurs"
+
+
+def test_agreement_by_label_tells_the_doubtful_label():
+    found = agreement_of(said(["ann: a a b b c c n n", "bob: a a b c c b n n"]))
+    assert found.labels["a"].value == found.labels[NONE_OF_THESE].value == pytest.approx(1.0)
+    assert found.labels["b"].value == found.labels["c"].value < 0.5
+
+
+def test_a_person_who_answers_at_random_agrees_least():
+    found = agreement_of(said(["ann: a b a b a b", "bob: a b a b a b", "cid: a a b b b a"]))
+    kappa = {p.name: p.kappa.value for p in found.people}
+    assert kappa["ann"] == kappa["bob"] == pytest.approx((1 + kappa["cid"]) / 2)
+    assert kappa["cid"] < 0
+
+
+def test_unequal_counts_leave_fleiss_undefined_and_single_answers_out():
+    found = agreement_of(said(["ann: a b a", "bob: a b .", "cid: a . ."]))
+    assert found.fleiss.reason == "undefined because examples have 2 to 3 answers"
+    assert found.krippendorff.value == pytest.approx(1.0)
+    assert (found.n_examples, agreement_of(said(["ann: a b a", "bob: a b ."])).fleiss.value) == (2, pytest.approx(1.0))
+
+
+def test_agreement_without_pairs_says_why():
+    alone = agreement_of(said(["ann: a b"]))
+    assert (alone.n_examples, alone.n_people, alone.pairs, alone.labels) == (0, 1, (), {})
+    assert alone.cohen.reason == "undefined because no two people answered the same example"
+    assert alone.fleiss.reason == "undefined because there are no examples"
+    assert alone.people[0].share is None
+    nobody = agreement_of([])
+    assert (nobody.n_people, nobody.krippendorff.reason) == (0, "undefined because no example has two answers")
+    same = agreement_of(said(["ann: a", "bob: a"]))
+    assert same.cohen.reason == "undefined because no pair of people used more than one label"
+
+
+def test_skips_machines_and_replaced_answers_are_left_out():
+    people = said(["ann: a b", "bob: a s"])
+    machines = said(["m: b a"], AnnotatorKind.LLM)
+    assert agreement_of([*said(["ann: b b"]), *people, *machines]) == agreement_of(people)
+    assert agreement_of(people).n_examples == 1
