@@ -11,6 +11,10 @@
     ├── StoreError                         the project's database or files
     │   ├── ProjectLockedError             another process runs on it
     │   └── StorageFullError(OSError)      no space left
+    ├── DeskError                          a person's question cannot be given or answered
+    │   └── TicketGoneError                it went to somebody else, or was never this person's
+    ├── AccessError(PermissionError)       a person, an invitation or a login is refused
+    │   └── TooOftenError                  too many logins failed; carries `wait_s`
     ├── BudgetError                        a cap does not allow the next step
     ├── StudentError                       training or loading a student failed
     │   └── NotFittedError(AttributeError) predict before fit
@@ -25,10 +29,12 @@ A message names the thing, what arrived, what is allowed and what to do.
 """
 
 __all__ = [
+    "AccessError",
     "AuthenticationError",
     "BudgetError",
     "ConfigError",
     "DataError",
+    "DeskError",
     "LLMALError",
     "LabelError",
     "MissingExtraError",
@@ -42,6 +48,8 @@ __all__ = [
     "StorageFullError",
     "StoreError",
     "StudentError",
+    "TicketGoneError",
+    "TooOftenError",
     "UnknownNameError",
 ]
 
@@ -80,6 +88,26 @@ class ProjectLockedError(StoreError):
 
 class StorageFullError(StoreError, OSError):
     """The disk is full; nothing half-written was kept."""
+
+
+class DeskError(LLMALError):
+    """A question cannot be given to a person, or not be answered by them."""
+
+
+class TicketGoneError(DeskError):
+    """The question went to somebody else meanwhile, or was never this person's."""
+
+
+class AccessError(LLMALError, PermissionError):
+    """A person, an invitation or a login is refused."""
+
+
+class TooOftenError(AccessError):
+    """Too many logins failed; try again after `wait_s` seconds."""
+
+    def __init__(self, message: str, *, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
 
 
 class BudgetError(LLMALError):

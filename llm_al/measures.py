@@ -38,6 +38,59 @@ class Estimate:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerTime:
+    """One standing answer of a person, with what they were asked.
+
+    Parameters
+    ----------
+    source : str
+        Who answered.
+    label : str
+        May be `NONE_OF_THESE` or `SKIP`.
+    form : str
+        See `llm_al.phrasing.Form`; empty where nobody said.
+    options : tuple of str
+        Labels that were offered first.
+    coverage : float or None
+        Probability with which `options` was meant to hold the answer.
+    seconds : float or None
+        Time that the answer took.
+    n_words : int
+        Of the text.
+    created_s : float
+        Seconds since the epoch.
+    """
+
+    example_id: str
+    source: str
+    label: str
+    form: str = ""
+    options: tuple[str, ...] = ()
+    coverage: float | None = None
+    seconds: float | None = None
+    is_suggestion_shown: bool = False
+    n_words: int = 0
+    created_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One answer to a question that checks the person: ``gold`` (the label is known) or ``re_ask`` (asked before)."""
+
+    annotator: str
+    kind: str
+    example_id: str
+    label: str
+    expected: str
+    answered_s: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it is what was expected."""
+        return self.label == self.expected
+
+
 @dataclass(frozen=True)
 class SignalQuality:
     """How well one raw signal tells right answers from wrong ones."""

@@ -5,26 +5,39 @@ from pathlib import Path
 
 from llm_al.annotators.terminal import Terminal, Undo
 from llm_al.formats.annotations import read_annotations
+from llm_al.phrasing import Form
 from llm_al.store.store import SqlStore
 from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, LabelScheme
 
-__all__ = ["ask_in_terminal", "import_answers", "record_answer"]
+__all__ = ["ask_in_terminal", "import_answers", "person_name", "record_answer"]
 
 _LEASE_S = 3600.0
 
 
+def person_name(person: str) -> str:
+    """Return the name under which a person's answers stand in the store.
+
+    Examples
+    --------
+    >>> person_name("ann")
+    'human:ann'
+    """
+    return f"human:{person}"
+
+
 def ask_in_terminal(store: SqlStore, scheme: LabelScheme, annotator: str, *, limit: int | None) -> int:
     """Ask one person about waiting texts; return how many answers stand at the end."""
-    leased = store.lease(annotator, n=limit or max(len(store.pending()), 1), lease_s=_LEASE_S)
+    name = person_name(annotator)
+    leased = store.lease(name, n=limit or max(len(store.pending()), 1), lease_s=_LEASE_S)
     rounds = {question.example_id: question.round for question in leased}
     examples = store.examples_by_id([question.example_id for question in leased])
     rows: dict[str, int] = {}
-    for event in Terminal(scheme, name=f"human:{annotator}").answers(examples):
+    for event in Terminal(scheme, name=name).answers(examples):
         if isinstance(event, Undo):
             store.take_back(rows.pop(event.example_id))
             continue
         answer = event.annotation
-        rows[answer.example_id] = store.answer(replace(answer, round=rounds[answer.example_id]))
+        rows[answer.example_id] = store.answer(replace(answer, round=rounds[answer.example_id], form=Form.LIST))
     return len(rows)
 
 

@@ -15,7 +15,7 @@ from llm_al.store.examples import ordinals_by_id
 from llm_al.store.schema import annotations, annotators, examples
 from llm_al.types import Annotation, AnnotatorKind
 
-__all__ = ["AnnotationLog"]
+__all__ = ["IS_STANDING", "AnnotationLog"]
 
 _later = annotations.alias("later")
 _EVERYTHING = select(
@@ -26,10 +26,10 @@ _EVERYTHING = select(
     annotators.c.model,
     annotators.c.prompt,
 ).select_from(annotations.join(examples).join(annotators))
-_IS_STANDING = and_(
+IS_STANDING = and_(
     annotations.c.retracts.is_(None), ~exists(select(_later.c.id).where(_later.c.retracts == annotations.c.id))
 )
-_STANDING = _EVERYTHING.where(_IS_STANDING)
+_STANDING = _EVERYTHING.where(IS_STANDING)
 
 
 def _annotator_key(annotation: Annotation) -> str:
@@ -134,7 +134,7 @@ class AnnotationLog:
         for row in rows:
             if row.retracts is None:
                 continue
-            query = select(annotations.c.ordinal).where(annotations.c.id == row.retracts, _IS_STANDING)
+            query = select(annotations.c.ordinal).where(annotations.c.id == row.retracts, IS_STANDING)
             target = connection.execute(query).scalar_one_or_none()
             if target != ordinals[row.example_id] or row.retracts in taken_back:
                 raise StoreError(

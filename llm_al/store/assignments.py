@@ -1,20 +1,24 @@
-"""The human queue: who is asked what, and until when it is theirs."""
+"""The human queue: which questions wait, how each is put, and how many people are to answer it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select, update
+from sqlalchemy import Connection, Row, Select, func, or_, select, update
 
+from llm_al.phrasing import Form, Phrasing
 from llm_al.store._batches import batches
 from llm_al.store.database import Database
 from llm_al.store.dialects import insert_or_keep
 from llm_al.store.examples import ordinals_by_id
-from llm_al.store.schema import assignments, examples
+from llm_al.store.schema import assignments, examples, tickets
 
-__all__ = ["Assignment", "AssignmentState", "Assignments"]
+__all__ = ["Assignment", "AssignmentState", "Assignments", "TicketState"]
+
+
+_PLAIN = Phrasing()
 
 
 class AssignmentState(StrEnum):
@@ -25,43 +29,57 @@ class AssignmentState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class TicketState(StrEnum):
+    """What became of a question that was handed to a person."""
+
+    HELD = "held"
+    ANSWERED = "answered"
+    SKIPPED = "skipped"
+    RETURNED = "returned"
+    """Given back unanswered, or an answer that was taken back by other means than the page."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One question to a person.
+    """One question to people.
 
     Parameters
     ----------
     priority : float
         Higher is asked sooner.
-    candidates : tuple of str
-        Labels to offer first; empty when `is_blind`, or when nothing is known.
     is_blind : bool
         Whether no suggestion may be shown (an audit).
-    annotator : str or None
-        Who was given it last.
-    lease_expires_s : float or None
-        Until when it is theirs, in seconds since the epoch.
+    phrasing : Phrasing
+        How it is put.
+    n_wanted : int
+        So many people are to answer it.
+    n_answered : int
+        So many have, skips left out.
     """
 
     example_id: str
     round: int
     reason: str
     priority: float
-    candidates: tuple[str, ...]
     is_blind: bool
     state: AssignmentState
-    annotator: str | None
-    lease_expires_s: float | None
     row_id: int
+    phrasing: Phrasing = _PLAIN
+    n_wanted: int = 1
+    n_answered: int = 0
 
 
 _WAITING = assignments.c.state == AssignmentState.WAITING.value
+_N_ANSWERED = (
+    select(func.count())
+    .where(tickets.c.assignment == assignments.c.id, tickets.c.state == TicketState.ANSWERED.value)
+    .scalar_subquery()
+)
 _QUEUE: Select[Any] = (
-    select(assignments, examples.c.id.label("example_id"))
+    select(assignments, examples.c.id.label("example_id"), _N_ANSWERED.label("n_answered"))
     .select_from(assignments.join(examples))
     .order_by(assignments.c.priority.desc(), assignments.c.id)
 )
-_NO_LEASE = {"annotator": None, "lease_expires_s": None}
 
 
 def _assignment(row: Row[Any]) -> Assignment:
@@ -70,13 +88,27 @@ def _assignment(row: Row[Any]) -> Assignment:
         round=row.round,
         reason=row.reason,
         priority=row.priority,
-        candidates=tuple(json.loads(row.candidates)),
         is_blind=row.is_blind,
         state=AssignmentState(row.state),
-        annotator=row.annotator,
-        lease_expires_s=row.lease_expires_s,
         row_id=row.id,
+        phrasing=phrasing_of(row),
+        n_wanted=row.n_wanted,
+        n_answered=row.n_answered,
     )
+
+
+def phrasing_of(row: Row[Any]) -> Phrasing:
+    """Return how the question of a row of `assignments` is put."""
+    return Phrasing(Form(row.form), tuple(json.loads(row.candidates)), row.coverage, row.cluster)
+
+
+def _values(phrasing: Phrasing) -> dict[str, Any]:
+    return {
+        "form": phrasing.form.value,
+        "candidates": json.dumps(list(phrasing.options)),
+        "coverage": phrasing.coverage,
+        "cluster": phrasing.cluster,
+    }
 
 
 class Assignments:
@@ -95,23 +127,26 @@ class Assignments:
         round: int,
         reason: str,
         priority: float = 0.0,
-        candidates: Sequence[str] = (),
         is_blind: bool = False,
+        n_wanted: int = 1,
+        phrasing: Mapping[str, Phrasing] | None = None,
     ) -> int:
         """Append questions in one transaction and return how many were new; see `SqlStore.enqueue`."""
-        row = {
+        put = phrasing or {}
+        shared = {
             "round": round,
             "reason": reason,
             "priority": float(priority),
-            "candidates": json.dumps(list(candidates)),
             "is_blind": is_blind,
             "state": AssignmentState.WAITING.value,
+            "n_wanted": n_wanted,
         }
         with self._database.writing() as connection:
             found = ordinals_by_id(connection, example_ids)
+            by_ordinal = {found[id_]: put.get(id_, _PLAIN) for id_ in reversed(example_ids)}
             ordinals = list(dict.fromkeys(found[id_] for id_ in example_ids))
             taken = self._unavailable(connection, ordinals, round)
-            new = [{"ordinal": ordinal, **row} for ordinal in ordinals if ordinal not in taken]
+            new = [{"ordinal": o, **shared, **_values(by_ordinal[o])} for o in ordinals if o not in taken]
             if new:
                 connection.execute(insert_or_keep(connection, assignments), new)
         return len(new)
@@ -125,30 +160,24 @@ class Assignments:
             taken.update(connection.execute(query).scalars())
         return taken
 
-    def pending(self) -> list[Assignment]:
-        """Return what waits for an answer, leased or not, highest priority first."""
+    def read(self, *, is_waiting: bool = False) -> list[Assignment]:
+        """Return questions, highest priority first; of every state, or those that wait for an answer."""
         with self._database.reading() as connection:
-            return [_assignment(row) for row in connection.execute(_QUEUE.where(_WAITING))]
+            return [_assignment(row) for row in connection.execute(_QUEUE.where(_WAITING) if is_waiting else _QUEUE)]
 
-    def lease(self, annotator: str, *, n: int, lease_s: float, now: float) -> list[Assignment]:
-        """Give up to `n` questions to one person until ``now + lease_s``; see `SqlStore.lease`."""
-        is_held = (assignments.c.annotator == annotator) & (assignments.c.lease_expires_s > now)
-        is_free = or_(assignments.c.lease_expires_s.is_(None), assignments.c.lease_expires_s <= now)
-        with self._database.writing() as connection:
-            chosen = self._lock(connection, is_held, n)
-            chosen += self._lock(connection, is_free, n - len(chosen))
-            if not chosen:
-                return []
-            statement = update(assignments).where(assignments.c.id.in_(chosen))
-            connection.execute(statement.values(annotator=annotator, lease_expires_s=now + lease_s))
-            rows = connection.execute(_QUEUE.where(assignments.c.id.in_(chosen)))
-            leased = {row.id: _assignment(row) for row in rows}
-        return [leased[row_id] for row_id in chosen]
+    def n_waiting(self) -> int:
+        """Return how many questions wait."""
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).select_from(assignments).where(_WAITING)).scalar_one()
 
-    def _lock(self, connection: Connection, condition: ColumnElement[bool], n: int) -> list[int]:
-        query = select(assignments.c.id).where(_WAITING, condition)
-        query = query.order_by(assignments.c.priority.desc(), assignments.c.id).limit(n)
-        return list(connection.execute(query.with_for_update(skip_locked=True)).scalars())
+    def waiting(self, connection: Connection, ordinal: int) -> Row[Any] | None:
+        """Return the row of the question about an example that waits; None when none does."""
+        return connection.execute(select(assignments).where(_WAITING, assignments.c.ordinal == ordinal)).one_or_none()
+
+    def close(self, connection: Connection, assignment: int) -> None:
+        """Ask no more people."""
+        statement = update(assignments).where(assignments.c.id == assignment)
+        connection.execute(statement.values(state=AssignmentState.DONE.value))
 
     def complete(self, connection: Connection, example_id: str) -> bool:
         """Take an example off the queue; False if it was not on it."""
@@ -157,7 +186,7 @@ class Assignments:
         return connection.execute(statement.values(state=AssignmentState.DONE.value)).rowcount > 0
 
     def reopen(self, connection: Connection, example_id: str) -> bool:
-        """Put the last answered question of an example back; False if there is none, or one waits already."""
+        """Put the last closed question of an example back; False if there is none, or one waits already."""
         ordinal = ordinals_by_id(connection, [example_id])[example_id]
         query = select(assignments.c.id, assignments.c.state).where(
             assignments.c.ordinal == ordinal, assignments.c.state != AssignmentState.CANCELLED.value
@@ -166,11 +195,11 @@ class Assignments:
         if last is None or last.state == AssignmentState.WAITING.value:
             return False
         statement = update(assignments).where(assignments.c.id == last.id)
-        connection.execute(statement.values(state=AssignmentState.WAITING.value, **_NO_LEASE))
+        connection.execute(statement.values(state=AssignmentState.WAITING.value))
         return True
 
     def cancel(self, round: int) -> int:
         """Withdraw what still waits in a round and return how many."""
         statement = update(assignments).where(_WAITING, assignments.c.round == round)
         with self._database.writing() as connection:
-            return connection.execute(statement.values(state=AssignmentState.CANCELLED.value, **_NO_LEASE)).rowcount
+            return connection.execute(statement.values(state=AssignmentState.CANCELLED.value)).rowcount

@@ -2,24 +2,31 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection
 
-from llm_al.measures import RoundRecord, SpendingLine
+from llm_al.measures import AnswerTime, Check, RoundRecord, SpendingLine
+from llm_al.phrasing import Phrasing
 from llm_al.store.annotations import AnnotationLog
+from llm_al.store.answer_times import AnswerTimes
 from llm_al.store.assignments import Assignment, Assignments
 from llm_al.store.database import Database
 from llm_al.store.decisions import DecisionLog
-from llm_al.store.examples import Examples
+from llm_al.store.examples import Examples, ordinals_by_id
 from llm_al.store.ledger import SqlLedger
 from llm_al.store.migrations import migrate
+from llm_al.store.people import People
 from llm_al.store.rounds import Rounds, RoundState
+from llm_al.store.rulings import Flags, Rulings
 from llm_al.store.texts import TextRows
-from llm_al.types import Annotation, Decision, Example, Split
+from llm_al.store.tickets import Handed, Tickets
+from llm_al.types import SKIP, Annotation, Decision, Example, Split
 
 __all__ = ["SqlStore"]
 
@@ -41,6 +48,12 @@ class SqlStore:
         LLM calls and their money.
     database : Database
         The connection.
+    assignments, tickets : Assignments, Tickets
+        The human queue, and who holds what of it.
+    rulings, flags : Rulings, Flags
+        What reviewers settled, and what somebody wants to be looked at.
+    people : People
+        Who may come in.
 
     Raises
     ------
@@ -54,8 +67,13 @@ class SqlStore:
         self._examples = Examples(self.database)
         self._annotations = AnnotationLog(self.database)
         self._decisions = DecisionLog(self.database)
-        self._assignments = Assignments(self.database)
+        self.assignments = Assignments(self.database)
         self._rounds = Rounds(self.database)
+        self.tickets = Tickets()
+        self.rulings = Rulings(self.database)
+        self.flags = Flags(self.database)
+        self.people = People(self.database)
+        self._answer_times = AnswerTimes(self.database, self.rulings)
         try:
             migrate(self.database)
         except BaseException:
@@ -193,70 +211,127 @@ class SqlStore:
         round: int,
         reason: str,
         priority: float = 0.0,
-        candidates: Sequence[str] = (),
         is_blind: bool = False,
+        n_wanted: int = 1,
+        phrasing: Mapping[str, Phrasing] | None = None,
     ) -> int:
         """Ask people for labels and return how many questions are new.
 
         An example that waits already, or was asked in this round, is left alone. Higher `priority` is
-        asked sooner; among equals the first queued.
+        asked sooner; among equals the first queued. `n_wanted` people are to answer; `phrasing` says by
+        example id how a question is put.
         """
-        return self._assignments.enqueue(
-            example_ids, round=round, reason=reason, priority=priority, candidates=candidates, is_blind=is_blind
+        return self.assignments.enqueue(
+            example_ids,
+            round=round,
+            reason=reason,
+            priority=priority,
+            is_blind=is_blind,
+            n_wanted=n_wanted,
+            phrasing=phrasing,
         )
 
     def pending(self) -> list[Assignment]:
-        """Return the questions without an answer, leased or not, highest priority first."""
-        return self._assignments.pending()
+        """Return the questions that still want answers, leased or not, highest priority first."""
+        return self.assignments.read(is_waiting=True)
 
-    def lease(
-        self, annotator: str, *, n: int = 1, lease_s: float = 600.0, now: float | None = None
-    ) -> list[Assignment]:
+    def questions(self) -> list[Assignment]:
+        """Return every question, whatever became of it."""
+        return self.assignments.read()
+
+    def lease(self, annotator: str, *, n: int = 1, lease_s: float = 600.0, now: float | None = None) -> list[Handed]:
         """Give up to `n` questions to one person until ``now + lease_s``.
 
-        What the person still holds comes first and is extended; nobody gets what another holds.
-        `now` is in seconds since the epoch; None is the clock's.
+        What the person still holds comes first and is extended; nobody gets what enough others hold, nor what
+        they have answered or skipped before. `now` is in seconds since the epoch; None is the clock's.
         """
-        return self._assignments.lease(annotator, n=n, lease_s=lease_s, now=time.time() if now is None else now)
+        now = time.time() if now is None else now
+        until = now + lease_s
+        with self.database.writing() as connection:
+            held = [ticket.id for ticket in self.tickets.held(connection, annotator, now)][:n]
+            self.tickets.renew(connection, annotator, held, expires_s=until, now=now)
+            self.tickets.draw(connection, annotator, n=n - len(held), expires_s=until, now=now)
+            return self.tickets.held(connection, annotator, now)[:n]
 
     def complete(self, example_id: str) -> bool:
         """Take an example off the queue; False if it was not on it."""
         with self.database.writing() as connection:
-            return self._assignments.complete(connection, example_id)
+            return self.assignments.complete(connection, example_id)
 
     def reopen(self, example_id: str) -> bool:
         """Put the last answered question of an example back on the queue; False if there is none."""
         with self.database.writing() as connection:
-            return self._assignments.reopen(connection, example_id)
+            return self.assignments.reopen(connection, example_id)
 
     def cancel(self, round: int) -> int:
         """Withdraw the questions of a round that still wait and return how many."""
-        return self._assignments.cancel(round)
+        return self.assignments.cancel(round)
 
     def answer(self, annotation: Annotation) -> int:
         """Append a person's answer and take the example off the queue, together; return the row id."""
         with self.database.writing() as connection:
-            (row_id,) = self._annotations.append(connection, [annotation])
-            self._assignments.complete(connection, annotation.example_id)
+            return self.write_answer(connection, annotation)
+
+    def write_answer(
+        self, connection: Connection, annotation: Annotation, *, ticket: Handed | None = None, max_skips: int = 1
+    ) -> int:
+        """Append a person's answer and count it towards its question; return the row id.
+
+        Parameters
+        ----------
+        ticket : Handed, optional
+            Through which it came; None finds the waiting question of the example, if there is one.
+        max_skips : int
+            People who may skip a question before nobody is asked any more.
+        """
+        (row_id,) = self._annotations.append(connection, [annotation])
+        now = time.time()
+        assignment, number = (ticket.assignment, ticket.id) if ticket is not None else (None, None)
+        if ticket is None:
+            (ordinal,) = ordinals_by_id(connection, [annotation.example_id]).values()
+            waiting = self.assignments.waiting(connection, ordinal)
+            if waiting is not None:
+                assignment = waiting.id
+                number = self.tickets.settle_other(
+                    connection, waiting.id, ordinal, annotator=annotation.source, now=now
+                )
+        if assignment is None or number is None:
+            return row_id
+        label, is_skip = annotation.label or SKIP, annotation.label in (None, SKIP)
+        self.tickets.settle(connection, number, label=label, is_skip=is_skip, annotation=row_id, now=now)
+        if self.tickets.is_closed(connection, assignment, max_skips):
+            self.assignments.close(connection, assignment)
         return row_id
 
     def take_back(self, row_id: int) -> Annotation:
         """Retract an answer and put its question back on the queue, together; return what was taken back."""
         with self.database.writing() as connection:
-            taken = self._annotations.get(connection, row_id)
-            retraction = Annotation(
-                taken.example_id,
-                None,
-                taken.source,
-                kind=taken.kind,
-                model=taken.model,
-                prompt=taken.prompt,
-                round=taken.round,
-                retracts=row_id,
-            )
-            self._annotations.append(connection, [retraction])
-            self._assignments.reopen(connection, taken.example_id)
+            return self.write_retraction(connection, row_id)
+
+    def write_retraction(self, connection: Connection, row_id: int, *, expires_s: float = 0.0) -> Annotation:
+        """Retract an answer; its question waits again, until `expires_s` for the person who had it."""
+        taken = self._annotations.get(connection, row_id)
+        retraction = replace(
+            Annotation(taken.example_id, None, taken.source, kind=taken.kind, model=taken.model),
+            prompt=taken.prompt,
+            round=taken.round,
+            retracts=row_id,
+        )
+        self._annotations.append(connection, [retraction])
+        ticket = self.tickets.of_annotation(connection, row_id)
+        if ticket is None:
+            self.assignments.reopen(connection, taken.example_id)
+        else:
+            self.tickets.reopen(connection, ticket, expires_s=expires_s, now=time.time())
         return taken
+
+    def answer_times(self) -> list[AnswerTime]:
+        """Return every standing answer of a person with what was asked, in row order."""
+        return self._answer_times.read()
+
+    def checks(self) -> list[Check]:
+        """Return the answers to questions that checked a person, oldest first."""
+        return self._answer_times.checks()
 
     def spending(self) -> list[SpendingLine]:
         """Return settled LLM calls by model, prompt and round."""
