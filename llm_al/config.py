@@ -9,11 +9,13 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from llm_al.errors import ConfigError
 from llm_al.llm_settings import LLMSettings, Price
+from llm_al.phrasing import Form
 from llm_al.settings_section import Section
 from llm_al.types import Label, LabelScheme
 
 __all__ = [
     "Budget",
+    "ConsensusSettings",
     "EmbedderSettings",
     "HumanSettings",
     "LLMSettings",
@@ -89,13 +91,44 @@ class HumanSettings(Section):
     """Who the people are."""
 
     annotator: str = "queue"
-    """`queue` waits for `llm-al label`; `terminal` asks at once; `simulated` answers from `gold`."""
+    """`queue` waits for `llm-al serve` or `label`; `terminal` asks at once; `simulated` answers from `gold`."""
     gold: str | None = None
     """File with `id` and `label` columns, for `simulated`."""
     noise: Share = 0.0
     """Rate of wrong answers of `simulated`."""
     max_seconds_per_label: float = Field(8.0, gt=0.0)
     """Used by estimates only."""
+    overlap: int = Field(1, ge=1, le=50)
+    """So many people answer each text; blind audits are always answered by one."""
+    subjective: bool = False
+    """People may rightly differ: the student learns the distribution of their answers, and both are reported."""
+    second_opinions: Share = 0.3
+    """Largest share of a round's places for texts that somebody has answered; used when several people are at work."""
+    lease_minutes: float = Field(10.0, gt=0.0, le=1440.0)
+    """A text is one person's for so long, and as long as the page is open on it."""
+    max_skips: int = Field(2, ge=1, le=50)
+    """After so many skips nobody else is asked about a text."""
+    gold_rate: float = Field(0.05, ge=0.0, le=0.5)
+    """Share of questions whose answer is known, to check people; needs labels that a reviewer marked for it."""
+    re_ask_rate: float = Field(0.02, ge=0.0, le=0.5)
+    """Share of questions that a person has answered before, to check their steadiness."""
+    suggestions: Literal["shown", "hidden"] = "shown"
+    """Whether people see what student and LLM propose. Audits and checks never show it."""
+    forms: tuple[Form, ...] = tuple(Form)
+    """Ways to put a question that may be chosen: list, candidates, verify, pair, bulk."""
+    coverage: float = Field(0.95, gt=0.5, lt=1.0)
+    """Probability with which the labels that are offered first hold the answer."""
+    matching: Literal["none", "expertise", "accuracy", "spread"] = "accuracy"
+    """Who gets which text: any; who knows the label; who was right on it; spread over people for subjective tasks."""
+
+
+class ConsensusSettings(Section):
+    """How the answers of people and LLMs become one label."""
+
+    name: str = "one_coin"
+    """`one_coin`, `majority`, or another registered one."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Constructor fields of the chosen one."""
 
 
 class Routing(Section):
@@ -167,6 +200,7 @@ class ProjectConfig(Section):
     student: StudentSettings = StudentSettings()
     llm: LLMSettings = LLMSettings()
     human: HumanSettings = HumanSettings()
+    consensus: ConsensusSettings = ConsensusSettings()
     routing: Routing = Routing()
     pseudo_labels: PseudoLabelSettings = PseudoLabelSettings()
     budget: Budget = Budget()
