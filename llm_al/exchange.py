@@ -1,6 +1,6 @@
 """A project's texts and answers on their way to other annotation tools, and people's answers on their way back."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from llm_al.errors import ConfigError, DataError
 from llm_al.formats import argilla, doccano, label_studio, prodigy
-from llm_al.formats.records import Answer, Record, Suggestion
+from llm_al.formats.records import Answer, Flag, Record, Suggestion
 from llm_al.intake.digests import text_id
 from llm_al.store.lock import ProjectLock
 from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Example, Split
@@ -17,7 +17,7 @@ from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Example
 if TYPE_CHECKING:
     from llm_al.project import Project
 
-__all__ = ["TOOLS", "Imported", "export_records", "import_records"]
+__all__ = ["TOOLS", "Imported", "export_records", "import_records", "project_records", "take_records"]
 
 _CHUNK = 1_000
 _READERS = {
@@ -81,27 +81,66 @@ def import_records(project: "Project", path: Path, tool: str, *, annotator: str 
         If the file is broken, a label or a text is unknown, or an answer holds several labels.
     """
     records = _READERS[_known(tool)](Path(path), labels=project.scheme.names)
+    return take_records(project, records, path, annotator=annotator)
+
+
+def take_records(
+    project: "Project", records: Iterable[Record], origin: object, *, annotator: str = "import"
+) -> Imported:
+    """Take people's answers and flags from records, as `import_records` does.
+
+    Parameters
+    ----------
+    records : iterable of Record
+        Read once, while the project is locked.
+    origin : object
+        Where they come from, for messages.
+
+    Raises
+    ------
+    DataError
+        If a text is unknown, or an answer holds several labels.
+    """
     with ProjectLock(project.folder):
         votes: dict[tuple[str, str], Annotation] = {}
+        flags: dict[tuple[str, str, str], None] = {}
         n_given = 0
-        for part, ids in _with_ids(project, records, path):
+        for part, ids in _with_ids(project, iter(records), origin):
             for record, id_ in zip(part, ids, strict=True):
                 n_given += len(record.annotations)
-                given = (_annotation(answer, id_, annotator, path) for answer in record.annotations)
-                _collect(votes, [vote for vote in given if vote is not None], path)
+                given = (_annotation(answer, id_, annotator, origin) for answer in record.annotations)
+                _collect(votes, [vote for vote in given if vote is not None], origin)
+                flags.update(((id_, flag.person, flag.note), None) for flag in record.flags)
         new, withdrawn = _compared(project, votes)
-        project.store.add_annotations([*withdrawn, *new])
-        for vote in new:
-            project.store.complete(vote.example_id)
+        _write(project, new, withdrawn)
+        _raise_flags(project, flags)
     return Imported(len(new), len(votes) - len(new), n_given - len(votes))
 
 
-def _collect(votes: dict[tuple[str, str], Annotation], given: Sequence[Annotation], path: Path) -> None:
+def _write(project: "Project", new: Sequence[Annotation], withdrawn: Sequence[Annotation]) -> None:
+    """Append answers and take earlier ones back, in one transaction; each counts towards its question."""
+    store = project.store
+    with store.database.writing() as connection:
+        for old in withdrawn:
+            if old.row_id is not None:
+                store.write_retraction(connection, old.row_id)
+        for vote in new:
+            store.write_answer(connection, vote)
+
+
+def _raise_flags(project: "Project", flags: Iterable[tuple[str, str, str]]) -> None:
+    known = {(flag.example_id, flag.person, flag.note) for flag in project.store.flags.open()}
+    for id_, person, note in flags:
+        if (id_, person, note) not in known:
+            project.store.flags.add(id_, person=person, note=note)
+
+
+def _collect(votes: dict[tuple[str, str], Annotation], given: Sequence[Annotation], origin: object) -> None:
     for vote in given:
         first = votes.setdefault((vote.example_id, vote.source), vote)
         if first.label != vote.label:
             raise DataError(
-                f"{path}: {vote.source!r} gives {vote.example_id!r} both {first.label!r} and {vote.label!r}; "
+                f"{origin}: {vote.source!r} gives {vote.example_id!r} both {first.label!r} and {vote.label!r}; "
                 "nothing was imported; keep one of them"
             )
 
@@ -109,17 +148,18 @@ def _collect(votes: dict[tuple[str, str], Annotation], given: Sequence[Annotatio
 def _compared(
     project: "Project", votes: Mapping[tuple[str, str], Annotation]
 ) -> tuple[list[Annotation], list[Annotation]]:
-    """Return the votes that the project has not, and retractions of what the same people said before."""
+    """Return the votes that the project has not, and what the same people said before."""
     said: dict[tuple[str, str], list[Annotation]] = {}
     for old in project.store.annotations(ids=sorted({id_ for id_, _ in votes})):
         if old.kind.is_human:
             said.setdefault((old.example_id, old.source), []).append(old)
     new = [vote for key, vote in votes.items() if vote.label not in [old.label for old in said.get(key, ())]]
-    earlier = [old for vote in new for old in said.get((vote.example_id, vote.source), ())]
-    return new, [replace(old, retracts=old.row_id, row_id=None) for old in earlier]
+    return new, [old for vote in new for old in said.get((vote.example_id, vote.source), ())]
 
 
-def _with_ids(project: "Project", records: Iterator[Record], path: Path) -> Iterator[tuple[list[Record], list[str]]]:
+def _with_ids(
+    project: "Project", records: Iterator[Record], origin: object
+) -> Iterator[tuple[list[Record], list[str]]]:
     """Yield chunks of records with the project's ids of their texts."""
     while part := list(islice(records, _CHUNK)):
         candidates = [(record.id, text_id(record.text)) for record in part]
@@ -128,13 +168,13 @@ def _with_ids(project: "Project", records: Iterator[Record], path: Path) -> Iter
         for record, id_ in zip(part, ids, strict=True):
             if id_ is None:
                 raise DataError(
-                    f"{path}: the project has no text with the id {record.id!r}, nor one with the same wording; "
+                    f"{origin}: the project has no text with the id {record.id!r}, nor one with the same wording; "
                     "nothing was imported; add the text first or correct the id"
                 )
         yield part, [id_ for id_ in ids if id_ is not None]
 
 
-def _annotation(answer: Answer, id_: str, annotator: str, path: Path) -> Annotation | None:
+def _annotation(answer: Answer, id_: str, annotator: str, origin: object) -> Annotation | None:
     """Return the vote of a person, or None for what is none."""
     is_person = answer.kind in (AnnotatorKind.HUMAN, AnnotatorKind.SIMULATED)
     is_bare_reject = answer.status == "submitted" and not answer.labels
@@ -142,7 +182,7 @@ def _annotation(answer: Answer, id_: str, annotator: str, path: Path) -> Annotat
         return None
     if answer.status == "submitted" and len(answer.labels) > 1:
         raise DataError(
-            f"{path}: {answer.annotator or annotator!r} gives {id_!r} several labels: {', '.join(answer.labels)}; "
+            f"{origin}: {answer.annotator or annotator!r} gives {id_!r} several labels: {', '.join(answer.labels)}; "
             "a project has one label a text; nothing was imported; keep one of them"
         )
     return Annotation(
@@ -153,6 +193,7 @@ def _annotation(answer: Answer, id_: str, annotator: str, path: Path) -> Annotat
         confidence=answer.confidence,
         duration_s=answer.seconds,
         is_suggestion_shown=bool(answer.seen_suggestion),
+        form=answer.form,
         reason=answer.notes,
     )
 
@@ -184,21 +225,33 @@ def export_records(project: "Project", tool: str, target: Path | None = None) ->
         "label_studio": label_studio.write,
         "prodigy": partial(prodigy.write, layout=prodigy.Layout(options=project.scheme.names)),
     }
-    writers[_known(tool)](_records(project), path)
+    writers[_known(tool)](project_records(project), path)
     return path
 
 
-def _records(project: "Project") -> Iterator[Record]:
+def project_records(project: "Project", *, ids: Collection[str] | None = None) -> Iterator[Record]:
+    """Yield the texts of the pool with people's answers, LLM answers as suggestions, and open flags.
+
+    Texts that wait for a blind answer (audits) come without a suggestion.
+
+    Parameters
+    ----------
+    ids : collection of str, optional
+        Only these, in the order of the pool.
+    """
     store = project.store
     blind = {question.example_id for question in store.pending() if question.is_blind}
-    ordinals = store.ordinals(Split.POOL).tolist()
-    for start in range(0, len(ordinals), _CHUNK):
-        examples = store.examples(ordinals[start : start + _CHUNK])
+    flags: dict[str, list[Flag]] = {}
+    for flag in store.flags.open():
+        flags.setdefault(flag.example_id, []).append(Flag(flag.person, flag.note))
+    for examples in store.iter_examples(Split.POOL, chunk=_CHUNK):
+        chosen = [example for example in examples if ids is None or example.id in ids]
         given: dict[str, list[Annotation]] = {}
-        for annotation in store.annotations(ids=[example.id for example in examples]):
+        for annotation in store.annotations(ids=[example.id for example in chosen]):
             given.setdefault(annotation.example_id, []).append(annotation)
-        for example in examples:
-            yield _record(example, given.get(example.id, ()), is_blind=example.id in blind)
+        for example in chosen:
+            record = _record(example, given.get(example.id, ()), is_blind=example.id in blind)
+            yield replace(record, flags=tuple(flags.get(example.id, ())))
 
 
 def _record(example: Example, given: Sequence[Annotation], *, is_blind: bool) -> Record:
@@ -224,4 +277,5 @@ def _answer(annotation: Annotation) -> Answer:
         seconds=annotation.duration_s,
         seen_suggestion=annotation.is_suggestion_shown,
         notes=annotation.reason,
+        form=annotation.form,
     )

@@ -1,6 +1,7 @@
 """Texts and answers to other tools and back, from the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,47 @@ def test_answers_go_out_and_come_back(llm_al: Any, answered: Path, tool: str) ->
     take_back(answered)
     assert llm_al("import", answered, "--labels", path, "--format", tool).stdout == "4 labels imported\n"
     assert said(answered) == before
+
+
+def test_notes_forms_and_flags_come_back_in_a_copy_that_never_had_them(
+    llm_al: Any, make_project: Any, tmp_path: Path
+) -> None:
+    one = make_project("one", human={"annotator": "queue"}, llm={"annotator": "none"})
+    said = Annotation(
+        FIRST,
+        LABEL,
+        "human:zoë",
+        kind=AnnotatorKind.HUMAN,
+        duration_s=2.5,
+        is_suggestion_shown=True,
+        form="candidates",
+        reason="sicher\n📦",
+    )
+    one.store.answer(said)
+    one.store.flags.add(SECOND, person="human:bob", note="two parcels?")
+    for tool in TOOLS:
+        path = tmp_path / tool / "out" if tool == "doccano" else tmp_path / f"{tool}.json"
+        copy = make_project(f"copy_{tool}", human={"annotator": "queue"}, llm={"annotator": "none"})
+        llm_al("export", one.folder, "--format", tool, "--to", path)
+        for _ in range(2):
+            assert llm_al("import", copy.folder, "--labels", path, "--format", tool).exit_code == 0
+        (back,) = copy.store.annotations(ids=[FIRST])
+        assert replace(back, row_id=None) == said
+        assert [(f.example_id, f.person, f.note) for f in copy.store.flags.open()] == [
+            (SECOND, "human:bob", "two parcels?")
+        ]
+
+
+def test_an_answer_from_a_file_counts_towards_the_people_that_are_wanted(
+    llm_al: Any, make_project: Any, tmp_path: Path
+) -> None:
+    project = make_project(human={"annotator": "queue"}, llm={"annotator": "none"})
+    project.store.enqueue([FIRST], round=1, reason="test", n_wanted=2)
+    for who, n_left in (("ann", 1), ("bob", 0)):
+        line = {"id": FIRST, "text": "-", "accept": [LABEL], "answer": "accept", "_annotator_id": who}
+        (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+        llm_al("import", project.folder, "--labels", tmp_path / "a.jsonl", "--format", "prodigy")
+        assert project.n_waiting() == n_left
 
 
 def test_every_text_goes_out_and_llm_answers_are_suggestions(llm_al: Any, answered: Path, tmp_path: Path) -> None:

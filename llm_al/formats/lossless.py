@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Generic, TypeVar
 
-from llm_al.formats.records import Answer, Record, Suggestion
+from llm_al.formats.records import Answer, Flag, Record, Suggestion
 
 __all__ = ["OURS", "Form"]
 
@@ -63,7 +63,7 @@ def _apply(built: Json, difference: Mapping[str, Any]) -> Json:
 def _plain(value: Any) -> Any:
     """Return a field as JSON."""
     if isinstance(value, tuple):
-        return [asdict(item) if isinstance(item, Answer | Suggestion) else item for item in value]
+        return [asdict(item) if isinstance(item, Answer | Suggestion | Flag) else item for item in value]
     return dict(value) if isinstance(value, Mapping) else value
 
 
@@ -78,6 +78,8 @@ def _field(name: str, value: Any) -> Any:
         return tuple(_answer(cells) for cells in value)
     if name == "suggestions":
         return tuple(Suggestion(**{**cells, "labels": tuple(cells["labels"])}) for cells in value)
+    if name == "flags":
+        return tuple(Flag(**cells) for cells in value)
     return tuple(value) if name in ("labels", "negative_labels") else value
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["STATUSES", "Answer", "Record", "Suggestion"]
+__all__ = ["STATUSES", "Answer", "Flag", "Record", "Suggestion"]
 
 STATUSES = ("submitted", "skipped", "discarded", "draft")
 """What became of a question; only a submitted answer is a vote."""
@@ -36,6 +36,8 @@ class Answer:
         ISO 8601, as the tool wrote it.
     seen_suggestion : bool or None
         Whether a suggestion was on the page; None where the file does not say.
+    form : str
+        How the annotator was asked (see `llm_al.phrasing.Form`); empty where nobody said.
     """
 
     annotator: str = ""
@@ -48,7 +50,16 @@ class Answer:
     created: str | None = None
     seen_suggestion: bool | None = None
     notes: str = ""
+    form: str = ""
     extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Somebody wants the text to be looked at; `note` says why."""
+
+    person: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,8 @@ class Record:
         Empty where the file names none.
     meta : mapping
         Plain JSON values.
+    flags : tuple of Flag
+        Those that are open.
     """
 
     id: str
@@ -78,4 +91,5 @@ class Record:
     meta: Mapping[str, Any] = field(default_factory=dict)
     annotations: tuple[Answer, ...] = ()
     suggestions: tuple[Suggestion, ...] = ()
+    flags: tuple[Flag, ...] = ()
     extra: Extra = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from llm_al.formats.records import STATUSES, Answer, Record, Suggestion
+from llm_al.formats.records import STATUSES, Answer, Flag, Record, Suggestion
 
 MIXED_TEXT = "Where is my parcel? 📦\n\u05e9\u05dc\u05d5\u05dd \u202b\u0634\u0643\u0631\u0627\u202c\r\nzoë\u2028end"
 """Emoji, right-to-left words and marks, every kind of line end."""
@@ -31,8 +31,10 @@ ANSWERS = st.builds(
     created=CREATED | st.just("2026-01-02T03:04:05+00:00"),
     seen_suggestion=st.sampled_from([None, True, False]),
     notes=WORDS,
+    form=st.sampled_from(["", "list", "candidates"]),
     extra=FOREIGN,
 )
+FLAGS = st.builds(Flag, st.sampled_from(["ann", "zoë"]), WORDS)
 SUGGESTIONS = st.builds(Suggestion, LABEL_TUPLES, st.none() | UNIT, WORDS, FOREIGN)
 RECORDS = st.lists(
     st.builds(
@@ -42,6 +44,7 @@ RECORDS = st.lists(
         meta=META,
         annotations=st.lists(ANSWERS, max_size=3).map(tuple),
         suggestions=st.lists(SUGGESTIONS, max_size=2).map(tuple),
+        flags=st.lists(FLAGS, max_size=2).map(tuple),
         extra=FOREIGN,
     ),
     max_size=3,
