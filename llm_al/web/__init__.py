@@ -1,0 +1,1 @@
+"""The pages of a project: label, review, dashboard, guidelines, people."""
