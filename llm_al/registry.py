@@ -43,6 +43,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "zero_shot": "llm_al.annotators.zero_shot:ZeroShot",
     },
     "consensus": {
+        "crowdlab": "llm_al.consensus.crowdlab:Crowdlab",
         "majority": "llm_al.consensus.majority:Majority",
         "one_coin": "llm_al.consensus.dawid_skene:OneCoin",
     },
