@@ -32,6 +32,8 @@ TOOL_NAMES = "argilla, doccano, label_studio, prodigy"
 TextColumn = Annotated[str | None, typer.Option(help="Column with the texts; found by itself when it is clear.")]
 IdColumn = Annotated[str | None, typer.Option(help="Column with the ids; made from the text when absent.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column with the labels of the test split.")]
+Dataset = Annotated[str | None, typer.Option(help="With an Argilla server: the dataset; made if it is not there.")]
+Workspace = Annotated[str | None, typer.Option(help="With an Argilla server: the workspace, where it has several.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -194,39 +196,66 @@ def estimate(folder: Folder = HERE, as_json: AsJson = False) -> None:
 @clean
 def export(
     folder: Folder = HERE,
-    to: Annotated[Path | None, typer.Option(help=".csv, .jsonl, .parquet, or a folder for `datasets`.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help=".csv, .jsonl, .parquet, a folder for `datasets`, or an Argilla server's URL.")
+    ] = None,
     sources: Annotated[str, typer.Option(help="Which labels: human, llm, pseudo; or synthetic.")] = "human,llm,pseudo",
     spreadsheet_safe: Annotated[bool, typer.Option(help="Quote cells that a spreadsheet would run.")] = False,
     tool: Annotated[str | None, typer.Option("--format", help=f"All texts and answers, for {TOOL_NAMES}.")] = None,
+    dataset: Dataset = None,
+    workspace: Workspace = None,
 ) -> None:
     """Write the labels with their posterior and where they came from."""
     wanted = [source.strip() for source in sources.split(",")]
+    name = _dataset_of(to, tool, dataset, workspace)
+    path = None if to is None else Path(to)
     with opened(folder) as project:
         if tool is None:
-            target = project.export(to, sources=wanted, spreadsheet_safe=spreadsheet_safe)
+            done: object = project.export(path, sources=wanted, spreadsheet_safe=spreadsheet_safe)
+        elif to is not None and name is not None:
+            from llm_al.argilla_server import push
+
+            done = push(project, to, dataset=name, workspace=workspace)
         else:
             from llm_al.exchange import export_records
 
-            target = export_records(project, tool, to)
-    console.out.print(str(target), markup=False)
+            done = export_records(project, tool, path)
+    console.out.print(str(done), markup=False)
+
+
+def _dataset_of(target: str | None, tool: str | None, dataset: str | None, workspace: str | None) -> str | None:
+    """Return the dataset on a server that is meant; None for files."""
+    is_server = target is not None and target.startswith(("http://", "https://"))
+    if is_server and (tool != "argilla" or dataset is None):
+        raise DataError("a URL is an Argilla server; give --format argilla and --dataset NAME with it")
+    if not is_server and (dataset or workspace):
+        raise DataError("--dataset and --workspace belong to an Argilla server; give its URL in place of a file")
+    return dataset
 
 
 @app.command("import")
 @clean
 def import_(
     folder: Folder,
-    labels: Annotated[Path, typer.Option(help="File with `id` and `label` columns.")],
+    labels: Annotated[str, typer.Option(help="File with `id` and `label` columns, or an Argilla server's URL.")],
     annotator: Annotated[str, typer.Option(help="Who gave them, where the file does not say.")] = "import",
     tool: Annotated[str | None, typer.Option("--format", help=f"The file is one of {TOOL_NAMES}.")] = None,
+    dataset: Dataset = None,
+    workspace: Workspace = None,
 ) -> None:
     """Take human labels from a file. All of it, or nothing when a row is wrong."""
+    name = _dataset_of(labels, tool, dataset, workspace)
     with opened(folder) as project:
         if tool is None:
             done = f"{project.import_labels(labels, annotator=annotator)} labels imported"
+        elif name is not None:
+            from llm_al.argilla_server import pull
+
+            done = str(pull(project, labels, dataset=name, workspace=workspace))
         else:
             from llm_al.exchange import import_records
 
-            done = str(import_records(project, labels, tool, annotator=annotator))
+            done = str(import_records(project, Path(labels), tool, annotator=annotator))
     console.out.print(done, markup=False)
 
 
