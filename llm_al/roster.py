@@ -142,11 +142,17 @@ class Roster:
         AccessError
             If name, role or password cannot be used, or the name is taken.
         """
+        self._begin_with_an_owner(role)
         name, token = clean_name(name), None if password is not None else new_token()
         kept = None if password is None else self._secrets.hash(password, name=name)
         kept_token = None if token is None else digest(token)
         self._people.add(Person(name, _role(role), kept, kept_token, created_s=self._clock()))
         return token
+
+    def _begin_with_an_owner(self, role: str) -> None:
+        # Otherwise the first guest would close the door behind everybody who could open it.
+        if role != "owner" and not self.has_owner():
+            raise AccessError("the first account has to be an owner's; make one for yourself, then invite others")
 
     def change(
         self,
@@ -175,10 +181,10 @@ class Roster:
         kept = self._secrets.hash(password, name=name)
         self._people.change(name, password=kept, token_digest=None)
 
-    def renew_token(self, name: str) -> str:
-        """Return a new login token of a person; their sessions and the old token end."""
+    def renew_token(self, name: str, *, is_session_kept: bool = False) -> str:
+        """Return a new login token of a person; the old one ends, and their sessions unless they are kept."""
         token = new_token()
-        self._people.change(name, token_digest=digest(token))
+        self._people.change(name, is_session_kept=is_session_kept, token_digest=digest(token))
         return token
 
     def invite(self, role: str, *, by: str, name: str | None = None, hours: float = 72.0) -> str:
@@ -189,6 +195,7 @@ class Roster:
         AccessError
             If the role or the name cannot be used, the name is taken, or `hours` is not within 0 to 8760.
         """
+        self._begin_with_an_owner(role)
         if not 0.0 < hours <= 8760.0:
             raise AccessError(f"an invitation cannot last {hours:g} hours; give a number above 0, up to 8760")
         name = None if name is None else clean_name(name)
