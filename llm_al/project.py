@@ -26,7 +26,6 @@ from llm_al.label_rows import LabelRows
 from llm_al.llm_tools import LLMTools
 from llm_al.loop import Loop
 from llm_al.notes import Notes
-from llm_al.people import ask_in_terminal, import_answers, record_answer
 from llm_al.plan import RoundOutcome
 from llm_al.prediction import Predictor
 from llm_al.protocols import Annotator, FittedStudent, Progress
@@ -34,6 +33,7 @@ from llm_al.status import Status, explain
 from llm_al.store.lock import ProjectLock
 from llm_al.store.store import SqlStore
 from llm_al.types import LabelScheme, Source, Split
+from llm_al.workplace import Workplace
 
 __all__ = ["Columns", "Project"]
 
@@ -42,7 +42,7 @@ def _quiet(_what: str, _done: int, _total: int) -> None:
     """Progress that nobody watches."""
 
 
-class Project:
+class Project(Workplace):
     """Open or create a project, run it, and take what it made.
 
     Use `create` or `open`. Nothing is held in memory that the folder does not have.
@@ -203,47 +203,6 @@ class Project:
                     self._describe_student(loop, outcome.number)
                 self.llm.keep_record()
                 yield outcome
-
-    def n_waiting(self) -> int:
-        """Return how many texts wait for people."""
-        return len(self.store.pending())
-
-    def label_in_terminal(self, annotator: str, *, limit: int | None = None) -> int:
-        """Ask one person in the terminal, one key a text; each answer is on disk before the next is shown.
-
-        Returns
-        -------
-        int
-            Answers given and not taken back.
-        """
-        return ask_in_terminal(self.store, self.scheme, annotator, limit=limit)
-
-    def answer(
-        self, example_id: str, label: str, *, annotator: str = "human", is_suggestion_shown: bool = False
-    ) -> int:
-        """Record one person's answer at once and return its row id.
-
-        Parameters
-        ----------
-        label : str
-            A label of the list, ``none_of_these`` or ``skip``.
-
-        Raises
-        ------
-        LabelError
-            If the label is unknown.
-        DataError
-            If the example is unknown.
-        """
-        given = (example_id, label)
-        return record_answer(
-            self.store, self.scheme, given, annotator=annotator, is_suggestion_shown=is_suggestion_shown
-        )
-
-    def import_labels(self, path: str | Path, *, annotator: str = "import") -> int:
-        """Take human labels from a file with `id` and `label`: all of it, or nothing when a row is wrong."""
-        with ProjectLock(self.folder):
-            return import_answers(self.store, self.scheme, Path(path), annotator=annotator)
 
     def status(self) -> Status:
         """Return how far the project is."""

@@ -74,6 +74,10 @@ class StudentFiles:
         """Return shape (n, c), or None for a round without a student."""
         return self._read("pool", number, corpus, len(corpus))
 
+    def kept_proba(self, number: int, names: Sequence[str], n_rows: int) -> Proba | None:
+        """Return what `pool_proba` does if it is at hand; nothing is predicted for it."""
+        return self.cache.load_array("proba", _file_name("pool", number, names), n_rows=n_rows) if number >= 1 else None
+
     def test_proba(self, number: int, corpus: Corpus) -> Proba | None:
         """Return shape (t, c), or None without a student or a test split."""
         return None if corpus.test is None else self._read("test", number, corpus, len(corpus.test))

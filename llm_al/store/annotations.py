@@ -163,6 +163,15 @@ class AnnotationLog:
             ordinal = ordinals_by_id(connection, [example_id])[example_id]
             return self._read(connection, _EVERYTHING.where(annotations.c.ordinal == ordinal))
 
+    def reasons(self, row_ids: Sequence[int]) -> dict[int, str]:
+        """Return the reason or note of some rows by row id."""
+        found: dict[int, str] = {}
+        with self._database.reading() as connection:
+            for batch in batches(row_ids):
+                query = select(annotations.c.id, annotations.c.reason).where(annotations.c.id.in_(batch))
+                found.update(connection.execute(query).all())
+        return found
+
     def get(self, connection: Connection, row_id: int) -> Annotation:
         """Return one row.
 

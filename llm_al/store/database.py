@@ -1,7 +1,8 @@
 """The connection: opens SQLite or PostgreSQL, begins transactions and explains what went wrong."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
@@ -70,6 +71,8 @@ class Database:
         if self.is_sqlite:
             prepare_sqlite(self.engine)
         self._writer = self.engine.execution_options(is_writing=True)
+        # SQLite makes writers wait in growing naps; threads of one process queue up here instead, in turn.
+        self._turn = threading.Lock() if self.is_sqlite else nullcontext()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -80,7 +83,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Run a block as one transaction: all of it is kept, or none."""
-        with self._explaining(), self._writer.begin() as connection:
+        with self._explaining(), self._turn, self._writer.begin() as connection:
             yield connection
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from typing import Self
 from llm_al.errors import ProjectLockedError
 from llm_al.store.files import translating_full_disk
 
-__all__ = ["ProjectLock"]
+__all__ = ["ProjectLock", "is_held"]
 
 # The system frees both kinds of lock when their holder dies, so a file left behind locks nobody out.
 if sys.platform == "win32":
@@ -37,6 +37,23 @@ else:
 
     def _release(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a living process of this machine works on a project, as far as its lock file tells; takes no lock.
+
+    Looking by locking would make a run fail that starts at this moment.
+    """
+    try:
+        holder = json.loads((folder / ".lock").read_bytes())
+        if holder["host"] != socket.gethostname():
+            return True
+        os.kill(int(holder["pid"]), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True
 
 
 class ProjectLock:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 
 from llm_al.errors import StoreError
 from llm_al.measures import Certificate, ClassMetrics, Metrics, ReliabilityBin, RoundRecord
@@ -141,6 +141,12 @@ class Rounds:
         kept = ("config_fingerprint", "seed_state", "started_s")
         with self._database.writing() as connection:
             connection.execute(insert_or_replace(connection.dialect.name, rounds, kept=kept), row)
+
+    def n_finished(self) -> int:
+        """Return the number of the last finished round, 0 before the first."""
+        query = select(func.max(rounds.c.number)).where(rounds.c.record.is_not(None))
+        with self._database.reading() as connection:
+            return connection.execute(query).scalar() or 0
 
     def records(self) -> list[RoundRecord]:
         """Return the records of finished rounds by number."""

@@ -196,6 +196,14 @@ class SqlStore:
         """Return every annotation row of an example, with retractions and what they take back."""
         return self._annotations.history(example_id)
 
+    def annotation(self, connection: Connection, row_id: int) -> Annotation:
+        """Return one annotation row inside the caller's transaction."""
+        return self._annotations.get(connection, row_id)
+
+    def notes_of(self, row_ids: Sequence[int]) -> dict[int, str]:
+        """Return what annotators noted (`Annotation.reason`), by row id."""
+        return self._annotations.reasons(row_ids)
+
     def add_decisions(self, decisions: Iterable[Decision]) -> None:
         """Append in one transaction; a repeated (example, round, stage, outcome) keeps the first row."""
         self._decisions.add(decisions)
@@ -273,7 +281,13 @@ class SqlStore:
             return self.write_answer(connection, annotation)
 
     def write_answer(
-        self, connection: Connection, annotation: Annotation, *, ticket: Handed | None = None, max_skips: int = 1
+        self,
+        connection: Connection,
+        annotation: Annotation,
+        *,
+        ticket: Handed | None = None,
+        max_skips: int = 1,
+        now: float | None = None,
     ) -> int:
         """Append a person's answer and count it towards its question; return the row id.
 
@@ -285,7 +299,7 @@ class SqlStore:
             People who may skip a question before nobody is asked any more.
         """
         (row_id,) = self._annotations.append(connection, [annotation])
-        now = time.time()
+        now = time.time() if now is None else now
         assignment, number = (ticket.assignment, ticket.id) if ticket is not None else (None, None)
         if ticket is None:
             (ordinal,) = ordinals_by_id(connection, [annotation.example_id]).values()
@@ -308,7 +322,9 @@ class SqlStore:
         with self.database.writing() as connection:
             return self.write_retraction(connection, row_id)
 
-    def write_retraction(self, connection: Connection, row_id: int, *, expires_s: float = 0.0) -> Annotation:
+    def write_retraction(
+        self, connection: Connection, row_id: int, *, expires_s: float = 0.0, now: float | None = None
+    ) -> Annotation:
         """Retract an answer; its question waits again, until `expires_s` for the person who had it."""
         taken = self._annotations.get(connection, row_id)
         retraction = replace(
@@ -322,7 +338,7 @@ class SqlStore:
         if ticket is None:
             self.assignments.reopen(connection, taken.example_id)
         else:
-            self.tickets.reopen(connection, ticket, expires_s=expires_s, now=time.time())
+            self.tickets.reopen(connection, ticket, expires_s=expires_s, now=time.time() if now is None else now)
         return taken
 
     def answer_times(self) -> list[AnswerTime]:
@@ -368,6 +384,10 @@ class SqlStore:
     def finish_round(self, record: RoundRecord) -> None:
         """Keep the record and close the round."""
         self._rounds.finish(record)
+
+    def n_rounds_finished(self) -> int:
+        """Return the number of the last finished round, 0 before the first."""
+        return self._rounds.n_finished()
 
     def round_records(self) -> list[RoundRecord]:
         """Return the records of finished rounds by number."""

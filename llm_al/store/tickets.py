@@ -93,7 +93,7 @@ _HANDED: Select[Any] = select(
     assignments.c.candidates,
     assignments.c.coverage,
     assignments.c.cluster,
-).select_from(tickets.join(examples).outerjoin(assignments))
+).select_from(tickets.join(examples).outerjoin(assignments, assignments.c.id == tickets.c.assignment))
 
 
 def _handed(row: Row[Any]) -> Handed:
@@ -298,6 +298,15 @@ class Tickets:
             tickets.c.annotator == annotator, tickets.c.state.in_(_SETTLED), tickets.c.changed_s >= since_s
         )
         return connection.execute(query.select_from(tickets)).scalar_one()
+
+    def n_given(self, connection: Connection, annotator: str) -> int:
+        """Return how many questions a person was ever given."""
+        query = select(func.count()).select_from(tickets).where(tickets.c.annotator == annotator)
+        return connection.execute(query).scalar_one()
+
+    def seen(self, connection: Connection, annotator: str) -> set[int]:
+        """Return the ordinals of the texts that a person was ever given."""
+        return set(connection.execute(select(tickets.c.ordinal).where(tickets.c.annotator == annotator)).scalars())
 
     def _free(self, annotator: str, now: float) -> Select[Any]:
         n_answered = (

@@ -1,0 +1,90 @@
+"""The side of a project where people work: who they are, what they are asked, what they said."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llm_al.assembly import Assembly
+from llm_al.checks import Checks
+from llm_al.config import ProjectConfig
+from llm_al.crowd import Crowd
+from llm_al.desk import Desk
+from llm_al.people import ask_in_terminal, import_answers, record_answer
+from llm_al.store.lock import ProjectLock
+from llm_al.store.store import SqlStore
+from llm_al.suggestions import Suggestions
+from llm_al.types import LabelScheme
+
+__all__ = ["Workplace"]
+
+
+class Workplace:
+    """What `Project` offers to people and to pages for people."""
+
+    folder: Path
+    config: ProjectConfig
+    store: SqlStore
+
+    if TYPE_CHECKING:
+
+        @property
+        def scheme(self) -> LabelScheme:
+            """The labels with the guidelines page."""
+
+        def _assembly(self) -> Assembly: ...
+
+    def n_waiting(self) -> int:
+        """Return how many texts wait for people."""
+        return len(self.store.pending())
+
+    def label_in_terminal(self, annotator: str, *, limit: int | None = None) -> int:
+        """Ask one person in the terminal, one key a text; each answer is on disk before the next is shown.
+
+        Returns
+        -------
+        int
+            Answers given and not taken back.
+        """
+        return ask_in_terminal(self.store, self.scheme, annotator, limit=limit)
+
+    def answer(
+        self, example_id: str, label: str, *, annotator: str = "human", is_suggestion_shown: bool = False
+    ) -> int:
+        """Record one person's answer at once and return its row id.
+
+        Parameters
+        ----------
+        label : str
+            A label of the list, ``none_of_these`` or ``skip``.
+
+        Raises
+        ------
+        LabelError
+            If the label is unknown.
+        DataError
+            If the example is unknown.
+        """
+        given = (example_id, label)
+        return record_answer(
+            self.store, self.scheme, given, annotator=annotator, is_suggestion_shown=is_suggestion_shown
+        )
+
+    def import_labels(self, path: str | Path, *, annotator: str = "import") -> int:
+        """Take human labels from a file with `id` and `label`: all of it, or nothing when a row is wrong."""
+        with ProjectLock(self.folder):
+            return import_answers(self.store, self.scheme, Path(path), annotator=annotator)
+
+    @cached_property
+    def desk(self) -> Desk:
+        """Where people are asked, several at once: questions, answers, undo, history."""
+        settings, store = self.config.human, self.store
+        students = self._assembly().students()
+        return Desk(
+            folder=self.folder,
+            store=store,
+            scheme=self.scheme,
+            settings=settings,
+            suggestions=lambda: Suggestions(store, students, self.scheme, store.n_rounds_finished()),
+            crowd=Crowd(store, settings, self.scheme, expertise=dict),
+            checks=Checks(store, settings, self.config.seed),
+        )
