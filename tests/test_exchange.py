@@ -1,6 +1,7 @@
 """Texts and answers to other tools and back, from the command line."""
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from llm_al.cli import TOOL_NAMES
-from llm_al.exchange import TOOLS
+from llm_al.exchange import TOOLS, export_records, import_records
 from llm_al.project import Project
 from llm_al.types import Annotation, AnnotatorKind
 from tests.fakes import shop
@@ -86,6 +87,51 @@ def test_notes_forms_and_flags_come_back_in_a_copy_that_never_had_them(
         assert [(f.example_id, f.person, f.note) for f in copy.store.flags.open()] == [
             (SECOND, "human:bob", "two parcels?")
         ]
+
+
+PEOPLE = ("human:ann", "human:zoë 📦", "7", "007", "bo@example.org", "../up", "all", "unlabelled", "human:bob")
+
+
+def votes(rng: random.Random) -> list[Annotation]:
+    """Answers of every kind, of up to five people a text."""
+    return [
+        Annotation(
+            row["id"],
+            rng.choice([*shop.LABELS, "none_of_these", "skip"]),
+            who,
+            kind=rng.choice([AnnotatorKind.HUMAN, AnnotatorKind.SIMULATED]),
+            confidence=rng.choice([None, 0.0, 0.25, 1.0]),
+            duration_s=rng.choice([None, 0.0, 1.5]),
+            is_suggestion_shown=rng.choice([True, False]),
+            form=rng.choice(["", "list", "verify"]),
+            reason=rng.choice(["", "two\nlines", "שלום 📦", " "]),
+        )
+        for row in shop.POOL[:20]
+        for who in rng.sample(PEOPLE, rng.randint(0, 5))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tool", "name"),
+    [
+        ("argilla", "a.json"),
+        ("label_studio", "a.json"),
+        ("prodigy", "a.jsonl"),
+        ("doccano", "a"),
+        ("doccano", "a.jsonl"),
+    ],
+)
+def test_no_answer_of_anybody_changes_on_the_way_there_and_back(
+    make_project: Any, tmp_path: Path, tool: str, name: str
+) -> None:
+    settings = {"human": {"annotator": "queue"}, "llm": {"annotator": "none"}}
+    one, copy = make_project("one", **settings), make_project("copy", **settings)
+    given = votes(random.Random(5))
+    one.store.add_annotations(given)
+    assert import_records(copy, export_records(one, tool, tmp_path / name), tool).n_labels == len(given)
+    ids = [row["id"] for row in shop.POOL]
+    back = {(a.example_id, a.source): replace(a, row_id=None) for a in copy.store.annotations(ids=ids)}
+    assert back == {(a.example_id, a.source): a for a in given}
 
 
 def test_an_answer_from_a_file_counts_towards_the_people_that_are_wanted(
