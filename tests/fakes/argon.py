@@ -1,0 +1,11 @@
+"""Passwords at the lowest price, for tests."""
+
+from argon2 import PasswordHasher
+
+from llm_al.passwords import Passwords
+
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+def cheap_passwords() -> Passwords:
+    return Passwords(CHEAP)
