@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from llm_al import __version__, cli_llm, cli_propose, console
+from llm_al import __version__, cli_llm, cli_propose, cli_serve, console
 from llm_al.cli_shell import HERE, ME, WAITING, AsJson, Folder, clean, opened, polls
 from llm_al.errors import DataError
 
@@ -117,7 +117,10 @@ def run(
             console.print_rows(project.status().round_rows(), title="Rounds")
     if outcome is not None and (outcome.n_waiting or outcome.n_llm_waiting):
         if outcome.n_waiting and not as_json:
-            console.out.print(f"answer them with: llm-al label {folder}   then: llm-al run {folder}", markup=False)
+            console.out.print(
+                f"answer them with: llm-al serve {folder} (or: llm-al label {folder})   then: llm-al run {folder}",
+                markup=False,
+            )
         raise typer.Exit(WAITING)
 
 
@@ -314,6 +317,7 @@ def demo(
 
 cli_llm.add_commands(app)
 cli_propose.add_commands(app)
+cli_serve.add_commands(app)
 
 
 def main() -> None:

@@ -34,7 +34,8 @@ SHARED = {"weights"}
 # Outer layers: none of them is imported by the loop or by what the loop stands on.
 OUTER = {"project", "cli", "console", "demo", "web", "assembly", "creation", "config", "registry", "learner", "people"}
 OUTER |= {"llm_quality", "llm_status", "exchange", "argilla_client", "argilla_server"}
-OUTER |= {"desk", "matching", "roster", "review", "dashboard", "cli_serve"}
+OUTER |= {"desk", "desk_types", "matching", "crowd", "checks", "suggestions", "workplace"}
+OUTER |= {"roster", "review", "dashboard", "cli_serve"}
 OUTER |= {"llm_tasks", "proposals", "disagreements", "explore", "keywords", "cli_propose"}
 OUTER |= {"llm_assembly", "llm_settings", "llm_tools", "settings_section", "cli_llm", "cli_shell"}
 LOOP = {"loop", "plan", "situation", "places", "supervision", "student_files", "candidates", "answers", "corpus"}
@@ -129,17 +130,17 @@ def test_the_loop_sees_stores_students_and_annotators_through_protocols(room: st
 
 
 def test_the_command_line_stands_on_the_project_alone() -> None:
-    rooms = {"cli", "cli_llm", "cli_propose", "cli_shell"}
+    rooms = {"cli", "cli_llm", "cli_propose", "cli_serve", "cli_shell"}
     for room in rooms:
         found = {_room(name) for name in imports(f"llm_al.{room}")} - {""}
-        assert found <= {"project", "exchange", "argilla_server", "console", "demo", "errors"} | rooms
+        assert found <= {"project", "exchange", "argilla_server", "console", "demo", "errors", "web"} | rooms
     assert {_room(name) for name in imports("llm_al.console")} <= {"protocols"}
 
 
 def test_config_is_read_by_outer_layers_only() -> None:
     readers = {_room(module) for module in MODULES if "llm_al.config" in imports(module)}
     outer = {"project", "assembly", "creation", "forecast", "report_data", "registry", "cli", "demo", "settings_page"}
-    assert readers <= outer | {"llm_assembly", "llm_tools", "llm_tasks", "proposals"}
+    assert readers <= outer | {"llm_assembly", "llm_tools", "llm_tasks", "proposals", "workplace", "crowd", "checks", "desk"}
 
 
 def test_learner_and_project_do_not_know_each_other() -> None:

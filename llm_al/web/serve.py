@@ -18,6 +18,7 @@ from llm_al.project import Project
 from llm_al.roster import Roster, clean_name
 from llm_al.store.people import fold
 from llm_al.web.app import create_app
+from llm_al.web.keeper import RoundKeeper
 from llm_al.web.settings import WebSettings, is_loopback
 
 __all__ = ["app_from_environment", "serve", "server_key"]
@@ -59,6 +60,7 @@ def serve(
     allow_hosts: Sequence[str] = (),
     proxies: Sequence[str] = (),
     is_https: bool = False,
+    runs_rounds: bool = False,
     say: Callable[[str], object] = print,
 ) -> None:
     """Serve a project until it is stopped.
@@ -81,6 +83,8 @@ def serve(
         Addresses of proxies whose ``X-Forwarded-*`` headers are believed.
     is_https : bool
         Whether the proxy speaks https with the browser.
+    runs_rounds : bool
+        Run the next round whenever people have answered everything.
     say : callable
         Takes each line for whoever starts the server.
 
@@ -99,7 +103,8 @@ def serve(
         _refuse_strangers(roster, settings, folder)
     with _listen(host, port) as listener:
         _announce(settings, listener, (add_owner, token), say)
-        _run(folder, settings, listener, workers)
+        with RoundKeeper(folder, say) if runs_rounds else contextlib.nullcontext():
+            _run(folder, settings, listener, workers)
     say("stopped; everything that was answered is saved")
 
 
