@@ -9,7 +9,8 @@ from llm_al.checks import Checks
 from llm_al.config import ProjectConfig
 from llm_al.crowd import Crowd
 from llm_al.desk import Desk
-from llm_al.people import ask_in_terminal, import_answers, record_answer
+from llm_al.people import ask_in_terminal, import_answers, person_name, record_answer
+from llm_al.roster import Roster
 from llm_al.store.lock import ProjectLock
 from llm_al.store.store import SqlStore
 from llm_al.suggestions import Suggestions
@@ -85,6 +86,14 @@ class Workplace:
             scheme=self.scheme,
             settings=settings,
             suggestions=lambda: Suggestions(store, students, self.scheme, store.n_rounds_finished()),
-            crowd=Crowd(store, settings, self.scheme, expertise=dict),
+            crowd=Crowd(store, settings, self.scheme, expertise=self._expertise),
             checks=Checks(store, settings, self.config.seed),
         )
+
+    @cached_property
+    def roster(self) -> Roster:
+        """Who may come in: accounts, invitations, sessions."""
+        return Roster(self.store.people)
+
+    def _expertise(self) -> dict[str, frozenset[str]]:
+        return {person_name(person.name): frozenset(person.expertise) for person in self.store.people.everybody()}
