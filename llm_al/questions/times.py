@@ -38,7 +38,7 @@ class Pace:
     list_s : float
         Finding a label in the whole list, once it is open.
     decision_s : mapping of Form to float
-        All the rest of an answer in that form, the key press included.
+        All the rest of an answer in that form, the key press included; for `BULK`, of each text.
 
     Notes
     -----
@@ -47,7 +47,8 @@ class Pace:
 
     The defaults are a prior for the time before anything is measured. A word takes 60 / 238 s, the mean rate of
     silent reading [1]_. An option takes .25 s, the lower end of what choosing by meaning takes [2]_; looking for a
-    known word is faster, .08 s [3]_. A decision takes 1.6 s: a mental preparation and a key, as in [4]_.
+    known word is faster, .08 s [3]_. A decision takes 1.6 s: a mental preparation and a key, as in [4]_; each text of a
+    bulk question half of that, since one key answers several.
 
     References
     ----------
@@ -62,7 +63,7 @@ class Pace:
     word_s: float = 60.0 / 238.0
     option_s: float = 0.25
     list_s: float = 2.5
-    decision_s: Mapping[Form, float] = field(default_factory=lambda: dict.fromkeys(Form, 1.6))
+    decision_s: Mapping[Form, float] = field(default_factory=lambda: {**dict.fromkeys(Form, 1.6), Form.BULK: 0.8})
     n_measured: int = 0
     """Answers that it was fitted on."""
 
