@@ -2,6 +2,7 @@
 
 import hashlib
 import mimetypes
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -20,6 +21,7 @@ _TYPES = {
     ".webmanifest": "application/manifest+json",
 }
 _TEXT = ("text/", "application/json", "application/manifest", "image/svg")
+_VERSIONED = re.compile(r"^v-[0-9a-f]{12}/")
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -55,11 +57,12 @@ class Assets:
     def serve(self, request: Request) -> Response:
         """Answer ``/static/{path}``."""
         path = str(request.path_params["path"])
-        plain = path.removeprefix(f"v-{self.version}/")
+        # A page that was open before an upgrade asks for files of the version that it knows.
+        plain = _VERSIONED.sub("", path)
         asset = self._assets.get(plain)
         if asset is None:
             return refusal(404, "there is no such file")
-        caching = _FOR_EVER if plain != path else "no-cache"
+        caching = _FOR_EVER if path.startswith(f"v-{self.version}/") else "no-cache"
         headers = {"ETag": asset.etag, "Cache-Control": caching}
         if request.headers.get("if-none-match") == asset.etag:
             return Response(status_code=304, headers=headers)
