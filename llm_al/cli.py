@@ -243,14 +243,19 @@ def import_(
     labels: Annotated[str, typer.Option(help="File with `id` and `label` columns, or an Argilla server's URL.")],
     annotator: Annotated[str, typer.Option(help="Who gave them, where the file does not say.")] = "import",
     tool: Annotated[str | None, typer.Option("--format", help=f"The file is one of {TOOL_NAMES}.")] = None,
+    gold: Annotated[
+        bool, typer.Option("--gold", help="They are settled, and people may be checked with them.")
+    ] = False,
     dataset: Dataset = None,
     workspace: Workspace = None,
 ) -> None:
     """Take human labels from a file. All of it, or nothing when a row is wrong."""
     name = _dataset_of(labels, tool, dataset, workspace)
+    if gold and tool is not None:
+        raise DataError("--gold goes with a file of `id` and `label`; leave --format out")
     with opened(folder) as project:
         if tool is None:
-            done = f"{project.import_labels(labels, annotator=annotator)} labels imported"
+            done = f"{project.import_labels(labels, annotator=annotator, is_gold=gold)} labels imported"
         elif name is not None:
             from llm_al.argilla_server import pull
 

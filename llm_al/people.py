@@ -61,11 +61,21 @@ def record_answer(
     )
 
 
-def import_answers(store: SqlStore, scheme: LabelScheme, path: Path, *, annotator: str) -> int:
-    """Take a file of ids and labels, all or nothing; return how many there were."""
+def import_answers(store: SqlStore, scheme: LabelScheme, path: Path, *, annotator: str, is_gold: bool = False) -> int:
+    """Take a file of ids and labels, all or nothing; return how many there were.
+
+    Parameters
+    ----------
+    is_gold : bool
+        The labels are settled, and people may be checked with them.
+    """
     given = read_annotations(path, scheme, known_ids=lambda ids: set(store.find_ids(ids)))
     rows = [Annotation(row.id, row.label, row.annotator or annotator, kind=AnnotatorKind.HUMAN) for row in given]
-    store.add_annotations(rows)
-    for row in rows:
-        store.complete(row.example_id)
+    with store.database.writing() as connection:
+        for row in rows:
+            store.write_answer(connection, row)
+            if is_gold and row.label not in (None, SKIP):
+                store.rulings.append(
+                    connection, row.example_id, row.label, person=row.source, note="imported", is_gold=True
+                )
     return len(rows)

@@ -11,8 +11,10 @@ from llm_al.crowd import Crowd
 from llm_al.desk import Desk
 from llm_al.people import ask_in_terminal, import_answers, person_name, record_answer
 from llm_al.roster import Roster
+from llm_al.store.files import Artefacts
 from llm_al.store.lock import ProjectLock
 from llm_al.store.store import SqlStore
+from llm_al.student_files import KeptPredictions
 from llm_al.suggestions import Suggestions
 from llm_al.types import LabelScheme
 
@@ -70,16 +72,23 @@ class Workplace:
             self.store, self.scheme, given, annotator=annotator, is_suggestion_shown=is_suggestion_shown
         )
 
-    def import_labels(self, path: str | Path, *, annotator: str = "import") -> int:
-        """Take human labels from a file with `id` and `label`: all of it, or nothing when a row is wrong."""
+    def import_labels(self, path: str | Path, *, annotator: str = "import", is_gold: bool = False) -> int:
+        """Take human labels from a file with `id` and `label`: all of it, or nothing when a row is wrong.
+
+        Parameters
+        ----------
+        is_gold : bool
+            The labels are settled: nobody's answer changes them, and people may be checked with them.
+        """
         with ProjectLock(self.folder):
-            return import_answers(self.store, self.scheme, Path(path), annotator=annotator)
+            return import_answers(self.store, self.scheme, Path(path), annotator=annotator, is_gold=is_gold)
 
     @cached_property
     def desk(self) -> Desk:
         """Where people are asked, several at once: questions, answers, undo, history."""
         settings, store = self.config.human, self.store
-        students = self._assembly().students()
+        # Not the students themselves: loading one takes seconds, and half a gigabyte in each worker.
+        students = KeptPredictions(Artefacts(self.folder / "cache", lambda _line: None))
         return Desk(
             folder=self.folder,
             store=store,

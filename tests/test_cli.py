@@ -16,6 +16,7 @@ import yaml
 import llm_al as package
 from llm_al import console
 from llm_al.cli import app, main
+from llm_al.project import Project
 from tests.fakes import shop
 
 
@@ -303,3 +304,18 @@ def test_a_table_cuts_texts_before_figures(monkeypatch: pytest.MonkeyPatch, caps
     assert "1,234" in shown
     assert "…" in shown
     assert max(map(len, shown.splitlines())) <= 60
+
+
+def test_imported_gold_is_settled_and_may_check_people(llm_al: Any, with_people: Path) -> None:
+    with Project.open(with_people) as project:
+        (first, second) = project.store.examples([0, 1])
+    Path("gold.csv").write_text(f"id,label\n{first.id},refund\n{second.id},skip\n", encoding="utf-8")
+    done = llm_al("import", with_people, "--labels", "gold.csv", "--annotator", "eve", "--gold")
+    assert "2 labels imported" in done.stdout
+    with Project.open(with_people) as project:
+        rulings = project.store.rulings.standing()
+    assert {(r.example_id, r.label, r.person, r.is_gold) for r in rulings.values()} == {
+        (first.id, "refund", "eve", True)
+    }
+    refused = llm_al("import", with_people, "--labels", "gold.csv", "--gold", "--format", "argilla")
+    assert (refused.exit_code, "--gold goes with a file" in refused.stderr) == (2, True)

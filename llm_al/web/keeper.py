@@ -64,11 +64,11 @@ class RoundKeeper:
 
     def _run(self) -> bool:
         """Run rounds until people have to answer; False when that was the last time."""
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
-        )
-        said = [line.rstrip() for line in self._process.stdout or () if line.strip()]
-        code = self._process.wait()
+        pipe = subprocess.PIPE
+        with subprocess.Popen(self._command, stdout=pipe, stderr=subprocess.STDOUT, text=True, encoding="utf-8") as run:
+            self._process = run
+            said = [line.rstrip() for line in run.stdout or () if line.strip()]
+            code = run.wait()
         if self._stopping.is_set() or code == _WAITING:
             return True
         self._say(said[-1] if code != _DONE and said else "the run is over; see: llm-al status")
