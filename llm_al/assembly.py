@@ -16,6 +16,7 @@ from llm_al.errors import ConfigError
 from llm_al.evaluation.stopping import Stopping
 from llm_al.llm_assembly import make_chats, make_demonstrator, make_replay, unencrypted
 from llm_al.loop import Loop
+from llm_al.phrase import Phrase
 from llm_al.places import Places
 from llm_al.plan import Plan, Steps
 from llm_al.protocols import Annotator, Demonstrator, Embedder, Progress
@@ -132,6 +133,7 @@ class Assembly:
             stopping=self.stopping(),
             demonstrator=self._demonstrator,
             synthesis=self.synthesis(),
+            phrase=Phrase(config.human.forms, config.human.coverage),
         )
 
     def plan(self) -> Plan:

@@ -20,6 +20,8 @@ from llm_al.evaluation.metrics import evaluate
 from llm_al.evaluation.stopping import Progress as Standing
 from llm_al.evaluation.stopping import prediction_kappa
 from llm_al.measures import Metrics, RoundRecord
+from llm_al.phrase import NOTE, phrasings_of
+from llm_al.phrasing import Phrasing
 from llm_al.places import Question
 from llm_al.plan import Plan, RoundOutcome, Steps
 from llm_al.protocols import Annotator, LoopStore, Progress
@@ -174,6 +176,7 @@ class Loop:
         return True
 
     def _ask(self, number: int) -> bool:
+        phrasings = self._phrasings(number)
         for question in self._questions(number):
             self.store.enqueue(
                 question.example_ids,
@@ -181,6 +184,7 @@ class Loop:
                 reason=question.reason,
                 priority=question.priority,
                 is_blind=question.is_blind,
+                phrasing=phrasings,
             )
         waiting = self.store.examples_by_id([question.example_id for question in self.store.pending()])
         for done, example in enumerate(waiting):
@@ -257,6 +261,17 @@ class Loop:
             kept = [asdict(question) for question in questions]
             self.store.note(number, "questions", kept)
         return [Question(**{**fields, "example_ids": tuple(fields["example_ids"])}) for fields in kept]
+
+    def _phrasings(self, number: int) -> Mapping[str, Phrasing] | None:
+        """Return how the questions of a round are put: decided once, since answers change what is known."""
+        if self.steps.phrase is None:
+            return None
+        kept = self.store.read_note(number, NOTE)
+        if kept is None:
+            questions, rng = self._questions(number), self._rng(number, NOTE)
+            kept = self.steps.phrase.decide(self.situation, number, questions, rng)
+            self.store.note(number, NOTE, kept)
+        return phrasings_of(kept)
 
     def _selected(self, number: int, positions: Positions, scores: NDArray[np.float64]) -> list[Decision]:
         reason = "picked as number {} of {} from " + f"{len(self.corpus)} texts, with a score of {{:.3f}}"

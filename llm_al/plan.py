@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from llm_al.evaluation.stopping import Stopping
 from llm_al.measures import RoundRecord
+from llm_al.phrase import Phrase
 from llm_al.places import Places
 from llm_al.protocols import Aggregator, Annotator, Demonstrator, Strategy
 from llm_al.routers.two_stage import TwoStage
@@ -27,6 +28,8 @@ class Steps:
     synthesis: Synthesis | None = None
     demonstrator: Demonstrator | None = None
     """The one that `llm` asks for demonstrations."""
+    phrase: Phrase | None = None
+    """How questions are put; None is the whole list for all."""
 
 
 @dataclass(frozen=True)

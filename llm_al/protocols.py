@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_al.measures import RoundRecord
+from llm_al.measures import AnswerTime, RoundRecord
 from llm_al.phrasing import Phrasing
 from llm_al.pool import PoolView
 from llm_al.types import (
@@ -228,6 +228,10 @@ class LoopStore(Protocol):
         ...
 
     def pending(self) -> Sequence[QueuedQuestion]: ...
+
+    def answer_times(self) -> Sequence[AnswerTime]:
+        """Return every standing answer of a person with what they were asked, in row order."""
+        ...
 
     def answer(self, annotation: Annotation) -> int:
         """Append a person's answer and take the example off the queue, together."""

@@ -195,7 +195,7 @@ class Chooser:
             return whole
         order = np.argsort(-texts.proba[row], kind="stable")
         offers = {Form.VERIFY: order[:1], Form.PAIR: order[:2]}
-        if texts.plausible is not None:
+        if texts.plausible is not None and not texts.plausible[row].all():
             offers[Form.CANDIDATES] = order[texts.plausible[row, order]]
         tried = [
             self.put(texts, row, form, tuple(int(label) for label in labels))
