@@ -13,10 +13,21 @@ from llm_al.protocols import FittedStudent, Progress, Student
 from llm_al.store.files import Artefacts
 from llm_al.types import Embeddings, Proba, TrainingSet
 
-__all__ = ["StudentFiles"]
+__all__ = ["KeptPredictions", "StudentFiles"]
 
 _CHUNK = 4096
 _UNKNOWN_LABEL = 1e-6
+
+
+@dataclass(frozen=True)
+class KeptPredictions:
+    """Reads what students have predicted without loading one, which takes seconds."""
+
+    cache: Artefacts
+
+    def pool(self, number: int, names: Sequence[str], n_rows: int) -> Proba | None:
+        """Return what `StudentFiles.pool_proba` does if it is at hand; nothing is predicted for it."""
+        return self.cache.load_array("proba", _file_name("pool", number, names), n_rows=n_rows) if number >= 1 else None
 
 
 @dataclass(frozen=True)
@@ -73,10 +84,6 @@ class StudentFiles:
     def pool_proba(self, number: int, corpus: Corpus) -> Proba | None:
         """Return shape (n, c), or None for a round without a student."""
         return self._read("pool", number, corpus, len(corpus))
-
-    def kept_proba(self, number: int, names: Sequence[str], n_rows: int) -> Proba | None:
-        """Return what `pool_proba` does if it is at hand; nothing is predicted for it."""
-        return self.cache.load_array("proba", _file_name("pool", number, names), n_rows=n_rows) if number >= 1 else None
 
     def test_proba(self, number: int, corpus: Corpus) -> Proba | None:
         """Return shape (t, c), or None without a student or a test split."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_al.store.store import SqlStore
-from llm_al.student_files import StudentFiles
+from llm_al.student_files import KeptPredictions
 from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, LabelScheme, Proba, Split
 
 __all__ = ["Suggested", "Suggestions"]
@@ -45,7 +45,7 @@ class Suggestions:
     """
 
     store: SqlStore
-    students: StudentFiles
+    students: KeptPredictions
     scheme: LabelScheme
     number: int
 
@@ -55,7 +55,7 @@ class Suggestions:
 
     @cached_property
     def _proba(self) -> Proba | None:
-        return self.students.kept_proba(self.number, self.scheme.names, len(self._ordinals))
+        return self.students.pool(self.number, self.scheme.names, len(self._ordinals))
 
     def proba(self, ordinal: int) -> Proba | None:
         """Return the student's probabilities of a text, shape (c,); None without a student, or for a new text."""

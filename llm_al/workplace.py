@@ -88,7 +88,7 @@ class Workplace:
         """Where people are asked, several at once: questions, answers, undo, history."""
         settings, store = self.config.human, self.store
         # Not the students themselves: loading one takes seconds, and half a gigabyte in each worker.
-        students = KeptPredictions(Artefacts(self.folder / "cache", lambda _line: None))
+        students = KeptPredictions(Artefacts(self.folder / "cache"))
         return Desk(
             folder=self.folder,
             store=store,
