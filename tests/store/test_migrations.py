@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from llm_al.errors import StoreError
+from llm_al.phrasing import Phrasing
 from llm_al.store import SqlStore, schema
 from llm_al.store.database import Database
 from llm_al.store.migrations import MIGRATIONS, Migration, migrate
@@ -98,3 +99,25 @@ def test_a_database_without_signals_gets_the_column_and_keeps_its_annotations(da
         store.add_examples([Example("a", "t")])
         store.add_annotations([Annotation("a", "x", "ann", signals={"verbalised": 0.75})])
         assert store.annotations()[0].signals == {"verbalised": 0.75}
+
+
+def test_an_older_queue_goes_on_and_its_questions_are_plain(database: Database, path: Path) -> None:
+    migrate(database, MIGRATIONS[:5])
+    with database.writing() as connection:
+        for name in ("tickets", "rulings", "flags", "invites", "sessions", "people", "attempts"):
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+        for name in ("form", "coverage", "cluster", "n_wanted"):
+            connection.exec_driver_sql(f"ALTER TABLE assignments DROP COLUMN {name}")
+        connection.exec_driver_sql("ALTER TABLE annotations DROP COLUMN form")
+        connection.exec_driver_sql("ALTER TABLE assignments ADD COLUMN annotator TEXT")
+        row = {"ordinal": 0, "id": "a", "text": "t", "meta": "{}", "split": "pool"}
+        connection.execute(insert(schema.examples).values(**row, duplicate_group=0, digest=b""))
+        connection.exec_driver_sql(
+            "INSERT INTO assignments (ordinal, round, reason, priority, candidates, is_blind, state) "
+            "VALUES (0, 1, 'r', 1.0, '[]', 0, 'waiting')"
+        )
+    with SqlStore(path) as store:
+        (question,) = store.pending()
+        assert (question.example_id, question.phrasing, question.n_wanted) == ("a", Phrasing(), 1)
+        store.answer(Annotation("a", "x", "ann"))
+        assert (store.pending(), store.annotations()[0].form) == ([], "")
