@@ -3,14 +3,12 @@
 import hashlib
 import secrets
 import unicodedata
+from typing import TYPE_CHECKING
 
 from llm_al.errors import AccessError, MissingExtraError
 
-try:
+if TYPE_CHECKING:
     from argon2 import PasswordHasher
-    from argon2.exceptions import InvalidHashError, VerificationError
-except ImportError as exc:  # pragma: no cover
-    raise MissingExtraError('accounts need extra packages; install them with: pip install "llm_al[web]"') from exc
 
 __all__ = ["PASSWORD_BYTES", "SHORTEST_PASSWORD", "Passwords", "digest", "new_token"]
 
@@ -44,13 +42,26 @@ class Passwords:
     hasher : PasswordHasher, optional
         Its costs; by default the second choice of RFC 9106: 64 MiB, three passes, four lanes.
 
+    Raises
+    ------
+    MissingExtraError
+        If the package argon2-cffi is absent; a project without accounts does without.
+
     References
     ----------
     .. [1] Biryukov, Dinu, Khovratovich & Josefsson (2021). Argon2 memory-hard function for password hashing and
            proof-of-work applications. RFC 9106.
     """
 
-    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+    def __init__(self, hasher: "PasswordHasher | None" = None) -> None:
+        try:
+            from argon2 import PasswordHasher
+            from argon2.exceptions import InvalidHashError, VerificationError
+        except ImportError as exc:
+            raise MissingExtraError(
+                'accounts need an extra package; install it with: pip install "llm_al[web]"'
+            ) from exc
+        self._misfits = (VerificationError, InvalidHashError)
         self._hasher = hasher or PasswordHasher()
         # Unknown names are checked against this one, so that they take as long as known ones.
         self._nobody = self._hasher.hash(new_token())
@@ -79,7 +90,7 @@ class Passwords:
             return False
         try:
             self._hasher.verify(kept or self._nobody, plain)
-        except (VerificationError, InvalidHashError):
+        except self._misfits:
             return False
         return kept is not None
 

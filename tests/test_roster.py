@@ -1,9 +1,10 @@
+import sys
 from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
 
-from llm_al.errors import AccessError, TooOftenError
+from llm_al.errors import AccessError, MissingExtraError, TooOftenError
 from llm_al.passwords import Passwords, digest
 from llm_al.roster import Roster, RosterRules, clean_name
 from llm_al.store import SqlStore
@@ -363,3 +364,12 @@ def test_a_weak_password_leaves_the_invitation_open(roster: Roster) -> None:
 
 def test_cheap_is_for_tests_only() -> None:
     assert CHEAP.memory_cost < PasswordHasher().memory_cost
+
+
+def test_without_the_extra_only_accounts_are_missing(monkeypatch, store: SqlStore) -> None:
+    monkeypatch.setitem(sys.modules, "argon2", None)
+    roster = Roster(store.people)
+    assert roster.is_empty()
+    assert roster.add("olga", "owner")
+    with pytest.raises(MissingExtraError, match=r'pip install "llm_al\[web\]"'):
+        roster.login("olga", GOOD)

@@ -5,7 +5,6 @@ from starlette.responses import Response
 
 from llm_al.web.answers import Json
 from llm_al.web.bodies import GuidelinesBody
-from llm_al.web.dashboard_view import view_for
 from llm_al.web.guidelines import read_guidelines_page, write_guidelines_page
 from llm_al.web.markdown import to_html
 from llm_al.web.sessions import Anybody, needs_login, needs_owner
@@ -33,4 +32,5 @@ def write_guidelines(request: Request, body: GuidelinesBody) -> Response:
 @router.get("/dashboard")
 def dashboard(request: Request, visitor: Anybody) -> Response:
     """Return how far the project is."""
-    return Json(view_for(visitor, site_of(request).project.dashboard().to_dict()))
+    whole = site_of(request).project.dashboard()
+    return Json(whole.for_person(visitor.name, visitor.role).to_dict())
