@@ -92,6 +92,133 @@ class Check:
 
 
 @dataclass(frozen=True)
+class PersonFigures:
+    """How one person works; rulings of theirs are no answers.
+
+    Parameters
+    ----------
+    n_answers, n_skips, n_none : int
+        Standing answers without skips, skips, and answers that no label fits.
+    minutes, median_s : float
+        Time of all, and of one answer.
+    accuracy : Estimate
+        Share of answers that are what was ruled, or else what most of the others say; `n_compared` had such a label.
+    agreement : Estimate
+        Cohen's kappa with the others.
+    gold, steadiness : Estimate
+        Share of right answers to questions whose label is known, and of same answers to questions asked again.
+    acceptance : Estimate
+        Share of answers with a suggestion in sight (`n_shown`) that are that suggestion.
+    accuracy_shown, accuracy_hidden : Estimate
+        `accuracy` with a suggestion in sight and without.
+    last_s : float
+        When they last answered, in seconds since the epoch; 0 for somebody who never did.
+    """
+
+    name: str
+    n_answers: int
+    n_skips: int
+    n_none: int
+    minutes: float
+    median_s: float | None
+    accuracy: Estimate
+    n_compared: int
+    agreement: Estimate
+    gold: Estimate
+    n_gold: int
+    n_gold_right: int
+    steadiness: Estimate
+    n_re_asked: int
+    acceptance: Estimate
+    n_shown: int
+    accuracy_shown: Estimate
+    accuracy_hidden: Estimate
+    last_s: float
+
+
+@dataclass(frozen=True)
+class FormFigures:
+    """How long questions of one form take: the median, and what nine of ten answers stay below."""
+
+    form: str
+    n: int
+    median_s: float
+    slow_s: float
+
+
+@dataclass(frozen=True)
+class CoverageFigures:
+    """How often the labels that a form offered first held the answer, also where the whole list was asked for.
+
+    Parameters
+    ----------
+    n, n_outside : int
+        Answers with a label; answers that no label fits are in neither share.
+    nominal : float
+        Mean probability with which the labels were meant to hold the answer.
+    n_options : float
+        Mean number of labels offered first.
+    """
+
+    form: str
+    n: int
+    n_outside: int
+    nominal: float
+    empirical: Estimate
+    n_options: float
+
+
+@dataclass(frozen=True)
+class PairFigures:
+    """How far two people agree on the `n` texts that both answered."""
+
+    first: str
+    second: str
+    n: int
+    share: float
+    kappa: Estimate
+
+
+@dataclass(frozen=True)
+class AgreementFigures:
+    """How far people agree on texts that several answered; each coefficient has a value or a reason."""
+
+    n_examples: int
+    n_unanimous: int
+    n_people: int
+    krippendorff: Estimate
+    fleiss: Estimate
+    cohen: Estimate
+    labels: tuple[tuple[str, Estimate], ...]
+    """Krippendorff's alpha of each label against the others, lowest first, those without a value last."""
+    pairs: tuple[PairFigures, ...]
+
+
+@dataclass(frozen=True)
+class PeopleFigures:
+    """What people's answers say about people (most answers first), questions and texts.
+
+    Accuracies with a suggestion in sight and without are not about the same texts. `n_gold` of the labels that
+    reviewers settled may be used for checks; `n_flags` texts have an open flag.
+    """
+
+    persons: tuple[PersonFigures, ...]
+    agreement: AgreementFigures
+    forms: tuple[FormFigures, ...]
+    coverage: tuple[CoverageFigures, ...]
+    acceptance: Estimate
+    accuracy_shown: Estimate
+    accuracy_hidden: Estimate
+    n_answers: int
+    n_skips: int
+    minutes: float
+    median_s: float | None
+    n_rulings: int = 0
+    n_gold: int = 0
+    n_flags: int = 0
+
+
+@dataclass(frozen=True)
 class SignalQuality:
     """How well one raw signal tells right answers from wrong ones."""
 
@@ -241,3 +368,5 @@ class ReportData:
     """`repr` of every step, so that the run can be repeated."""
     llm_quality: LLMQuality | None = None
     """How honest the LLM annotators are; None when no LLM took part."""
+    people: PeopleFigures | None = None
+    """How people worked; None when nobody answered."""
