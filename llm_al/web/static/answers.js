@@ -40,7 +40,7 @@ export class Answers {
     this.#chooser.hidden = false;
     this.#board.mark({ chosen: this.#chosen, suggested: this.suggestions(this.#ticket) });
     if (this.#form !== FORMS.list && this.#board.isLarge) this.#search.open();
-    else if (this.#form !== FORMS.list) byId("text").focus({ preventScroll: true });
+    else if (this.#form !== FORMS.list) byId("question").focus({ preventScroll: true });
   };
 
   /** Draw the question; an earlier answer is always shown with the whole list and what was chosen. */

@@ -1,5 +1,6 @@
 // All labels as buttons. Built once; a new text only moves marks, so 150 labels cost nothing.
 import { breakable, fill, make } from "./dom.js";
+import { percent } from "./words.js";
 
 const ROOMY = 12;
 const GROUPED = 31;
@@ -105,6 +106,3 @@ export class Board {
       make("div", { class: "group", role: "group", "aria-label": initial }, make("span", { class: "initial", "aria-hidden": "true" }, initial), ...buttons));
   }
 }
-
-/** A score as people read it: 0.834 is "83 %". */
-export const percent = (score) => `${Math.round(score * 100)} %`;

@@ -14,10 +14,24 @@ export function drawText(ticket, { where = "Now", isPast = false, note = "" }) {
   text.classList.toggle("long", ticket.text.length > LONG);
   text.hidden = ticket.form === "bulk" && !isPast;
   if (text.scrollTop) text.scrollTop = 0;
+  letScroll();
   setText(place, where);
   place.classList.toggle("past", isPast);
   setText(reason, ticket.reason ? `asked because: ${ticket.reason}` : "");
   drawNote(note);
+}
+
+/** A text that is too long for the card can be reached with Tab, and scrolled. */
+function letScroll() {
+  requestAnimationFrame(() => {
+    if (text.scrollHeight > text.clientHeight + 1) text.tabIndex = 0;
+    else text.removeAttribute("tabindex");
+  });
+}
+
+/** Scroll a long text by some lines. */
+export function scrollText(lines) {
+  text.scrollBy({ top: lines * 28 });
 }
 
 /** Show the note that goes with the answer. */
@@ -35,6 +49,6 @@ export function drawLast(word, { isUndone = false } = {}) {
 
 /** Give the keyboard back to the page, away from a button or box that is done with. */
 export function focusText() {
-  const target = text.hidden ? byId("member-0") ?? byId("members") : text;
+  const target = text.hidden ? byId("member-0") ?? byId("members") : byId("question");
   target.focus({ preventScroll: true });
 }

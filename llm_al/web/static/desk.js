@@ -5,14 +5,9 @@ import { Clock } from "./clock.js";
 import { measure } from "./pace.js";
 import { Past } from "./past.js";
 import { say, toast } from "./say.js";
+import { wordOf } from "./words.js";
 
-export const NONE = "none_of_these";
-export const SKIP = "skip";
-const WORDS = { [NONE]: "none of these", [SKIP]: "skipped" };
 const AHEAD = 3;
-
-/** A label as people read it. */
-export const wordOf = (label) => WORDS[label] ?? label;
 
 export class Desk {
   standing = null;

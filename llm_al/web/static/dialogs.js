@@ -48,7 +48,7 @@ export function askFlag() {
 const GENERAL = [
   ["Enter", "accept the suggestion"], ["Ctrl+Enter", "submit, also from a text box"], ["Space", "skip: you cannot tell"],
   ["x", "none of these: you can tell, and no label fits"], ["Backspace u", "undo"], ["/", "search labels"], ["← →", "earlier answers, and back"],
-  ["Esc", "leave a search, or earlier answers"], ["n", "note"], ["f", "flag for a reviewer"], ["g", "guidelines"], ["?", "these keys"],
+  ["Esc", "leave a search, or earlier answers"], ["↑ ↓", "scroll a long text"], ["n", "note"], ["f", "flag for a reviewer"], ["g", "guidelines"], ["?", "these keys"],
 ];
 const FORMS = [
   ["y n", "yes or no, where one label is proposed"], [REST, "all labels, where a few are offered"], ["1 2", "where two are offered"], ["↑ ↓ Space", "look through similar texts, take one out"],

@@ -1,6 +1,7 @@
 // How a question is put: list, candidates, verify, pair, bulk. Each form draws itself and reads its own keys.
-import { labelButton, percent } from "./board.js";
+import { labelButton } from "./board.js";
 import { byId, fill, make } from "./dom.js";
+import { percent } from "./words.js";
 
 /** Opens the list of all labels in every form that does not begin with it. It is never the key of a label. */
 export const REST = "0";
@@ -8,10 +9,15 @@ export const REST = "0";
 /** Whether no label is without a key. */
 export const hasAllKeys = (scheme) => scheme.labels.every((label) => label.key);
 
-/** Keys of labels that are offered first: their own where every label has one, else their place. */
-export function keysOf(options, scheme) {
+/**
+ * Keys of labels that are offered first: their own where every label has one, else their place.
+ *
+ * `reserved` are keys that the page needs for itself; where a label has one of them, all go by place.
+ */
+export function keysOf(options, scheme, reserved = []) {
   const own = new Map(scheme.labels.map((label) => [label.name, label.key]));
-  return new Map(options.map((name, n) => [hasAllKeys(scheme) ? own.get(name) : n < 9 ? String(n + 1) : "", name]).filter(([key]) => key));
+  const isOwn = hasAllKeys(scheme) && !scheme.labels.some((label) => reserved.includes(label.key));
+  return new Map(options.map((name, n) => [isOwn ? own.get(name) : n < 9 ? String(n + 1) : "", name]).filter(([key]) => key));
 }
 
 const labelNamed = (scheme, name) => scheme.labels.find((label) => label.name === name) ?? { name, description: "", key: "" };

@@ -30,35 +30,42 @@ function matchLetters(word, text) {
   return { score, at };
 }
 
-/** Match what somebody typed with a name: `{score, at}` or null. An empty query matches everything. */
+/**
+ * Match what somebody typed with a name: `{score, at, isWhole}` or null. An empty query matches everything.
+ *
+ * `isWhole`: each word occurs as it was typed, no letter left out.
+ */
 export function match(query, name) {
   const text = name.toLowerCase();
   const words = query.toLowerCase().split(/[\s_\-./]+/).filter(Boolean);
   let score = -text.length * 0.05;
   const at = new Set();
+  const isWhole = words.every((word) => text.includes(word));
   for (const word of words) {
     const found = matchWord(word, text);
     if (!found) return null;
     score += found.score;
     found.at.forEach((position) => at.add(position));
   }
-  return { score, at: [...at].sort((a, b) => a - b) };
+  return { score, at: [...at].sort((a, b) => a - b), isWhole };
 }
 
-/** Labels that match, best first: `[{label, at}]`; a description counts less than a name. */
+/**
+ * Labels that match, best first: `[{label, at}]`. A description counts less than a name, and letters left out count
+ * only where no name matches as typed.
+ */
 export function rank(query, labels) {
   const found = [];
   labels.forEach((label, order) => {
-    const byName = match(query, label.name);
-    const byDescription = byName ? null : describes(query, label.description);
-    const hit = byName ?? byDescription;
-    if (hit) found.push({ label, order, at: byName ? byName.at : [], score: byName ? hit.score : -100 });
+    const hit = match(query, label.name) ?? describes(query, label.description);
+    if (hit) found.push({ label, order, ...hit });
   });
-  return found.sort((a, b) => b.score - a.score || a.order - b.order);
+  const isAnyWhole = found.some((hit) => hit.isWhole);
+  return found.filter((hit) => !isAnyWhole || hit.isWhole || hit.isDescription).sort((a, b) => b.score - a.score || a.order - b.order);
 }
 
 function describes(query, description) {
   const words = query.toLowerCase().split(/\s+/).filter((word) => word.length > 1);
   const text = (description ?? "").toLowerCase();
-  return words.length && words.every((word) => text.includes(word)) ? { score: 0 } : null;
+  return words.length && words.every((word) => text.includes(word)) ? { score: -100, at: [], isDescription: true } : null;
 }

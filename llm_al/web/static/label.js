@@ -1,8 +1,8 @@
 // The label page: joins the parts. Keys and buttons come in here; `desk.js` holds what happens.
 import { get } from "./api.js";
 import { Answers } from "./answers.js";
-import { focusText } from "./card.js";
-import { Desk, NONE, SKIP } from "./desk.js";
+import { focusText, scrollText } from "./card.js";
+import { Desk } from "./desk.js";
 import { askFlag, askNote, showHelp } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { Guide } from "./guide.js";
@@ -11,6 +11,7 @@ import { Outbox } from "./outbox.js";
 import { say, toast } from "./say.js";
 import { signIn } from "./signin.js";
 import { Surroundings } from "./surroundings.js";
+import { NONE, SKIP } from "./words.js";
 
 const guide = new Guide();
 const outbox = new Outbox(document.body.dataset.person, { have: () => desk.have, onSent, onRefused, onSignedOut: signInAgain, onState });
@@ -106,6 +107,7 @@ const DO = {
   find: () => desk.ticket && desk.answers.find(),
 };
 const KEYS = { Space: "skip", x: "none", Backspace: "undo", u: "undo", Left: "older", Right: "newer", n: "note", f: "flag", g: "guide", "?": "help", "/": "find" };
+const SCROLLS = { Up: -3, Down: 3, PageUp: -10, PageDown: 10 };
 const WITHOUT_TEXT = ["undo", "older", "newer", "guide", "help"];
 
 function onKey(name, event) {
@@ -119,6 +121,10 @@ function useKey(name) {
   if (desk.ticket && desk.answers.onKey(name)) return true;
   if (name in KEYS) {
     if (desk.ticket || WITHOUT_TEXT.includes(KEYS[name])) DO[KEYS[name]]();
+    return true;
+  }
+  if (name in SCROLLS) {
+    scrollText(SCROLLS[name]);
     return true;
   }
   if (name === "Escape") return desk.toNow() || guide.close();
