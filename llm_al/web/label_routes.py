@@ -18,8 +18,8 @@ __all__ = ["keys_for", "router"]
 
 router = APIRouter(prefix="/api")
 
-_AHEAD = 2
-_TAKEN = "xug"
+_AHEAD = 3
+_TAKEN = "xugfn"
 _Have = Annotated[str, Query(pattern=r"^([0-9]{1,18}(,[0-9]{1,18}){0,199})?$", max_length=4000)]
 
 

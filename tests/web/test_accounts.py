@@ -146,7 +146,7 @@ def test_a_page_whose_session_is_over_logs_in_in_place(staffed) -> None:
     reply = staffed.post("/api/login", json={"name": "ann", "password": GOOD})
     assert reply.status_code == 200
     assert reply.json()["person"] == {"name": "ann", "role": "annotator"}
-    (one, _) = staffed.get("/api/next").json()["items"]
+    (one, *_) = staffed.get("/api/next").json()["items"]
     headers = {"X-CSRF-Token": reply.json()["csrf"]}
     answer = staffed.post("/api/answers", json={"ticket": one["id"], "label": "refund"}, headers=headers)
     assert answer.status_code == 200
