@@ -1,12 +1,13 @@
 """Reads the dashboard from the store, for a page that asks every few seconds; nothing here embeds or trains."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import and_, distinct, func, select
 
 from llm_al.answer_book import AnswerBook, Asked, is_ruling
@@ -46,13 +47,16 @@ class _Facts:
     ----------
     people : PeopleFigures or None
         None when nobody has answered.
-    recent : tuple of (float, str)
-        When, and who, of answers at a page in the last hour, oldest first.
+    at_s : ndarray of shape (k,)
+        When the answers of the last hour came, in row order.
+    who : tuple of str, length k
+    n_texts : int
     """
 
-    people: PeopleFigures | None
-    recent: tuple[tuple[float, str], ...]
-    n_texts: int
+    people: PeopleFigures | None = None
+    at_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    who: tuple[str, ...] = ()
+    n_texts: int = 0
 
 
 @dataclass
@@ -83,7 +87,7 @@ class Dashboards:
         Figures about people may be some seconds old where there are many answers; `Dashboard.as_of_s` tells.
         """
         made = self._facts.look(_PATIENCE_S, first_s=_FIRST_S)
-        facts = made.value if made is not None else _Facts(None, (), 0)
+        facts = made.value if made is not None else _Facts()
         progress = self._headway(facts)
         return Dashboard(
             project=self.project,
@@ -122,26 +126,32 @@ class Dashboards:
     def _read(self) -> _Facts:
         answers, standing = self._book.read(), self.store.rulings.standing()
         if not answers:
-            return _Facts(None, (), 0)
+            return _Facts()
         gold = {id_: ruling.label for id_, ruling in standing.items()}
         figures = replace(
             people_figures(answers, self._book.probes(), gold=gold),
             n_gold=sum(ruling.is_gold for ruling in standing.values()),
             n_flags=len({flag.example_id for flag in self.store.flags.open()}),
         )
-        return _Facts(figures, self._recent(answers), len({answer.ordinal for answer in answers}))
+        recent = self._recent(answers)
+        return _Facts(
+            figures,
+            np.array([answer.created_s for answer in recent]),
+            tuple(answer.annotation.source for answer in recent),
+            len({answer.ordinal for answer in answers}),
+        )
 
-    def _recent(self, answers: Sequence[Asked]) -> tuple[tuple[float, str], ...]:
+    def _recent(self, answers: Sequence[Asked]) -> list[Asked]:
         since = self.clock() - 60.0 * _RECENT_MINUTES
-        return tuple(
-            (answer.created_s, answer.annotation.source)
+        return [
+            answer
             for answer in answers
             # Imported and simulated answers have neither a form nor a time: nobody worked for them here.
             if answer.created_s > since
             and (answer.annotation.form or answer.annotation.duration_s is not None)
             and answer.annotation.label != SKIP
             and not is_ruling(answer.annotation)
-        )
+        ]
 
     def _headway(self, facts: _Facts) -> Headway:
         state, records = self.store.current_round(), self._rounds()
@@ -185,19 +195,19 @@ class Dashboards:
         return int(n), max(int(wanted) - int(n_answered), 0), int(n_held)
 
     def _pace(self, facts: _Facts, progress: Headway) -> Pace:
-        ages = [((self.clock() - at_s) / 60.0, who) for at_s, who in facts.recent]
-        last = [(age, who) for age, who in ages if age < _PACE_MINUTES]
-        window = min(max((age for age, _ in ages), default=0.0), float(_PACE_MINUTES))
-        per_minute = len(last) / max(window, 1.0)
-        counts = Counter(int(max(age, 0.0)) for age, _ in ages)
+        ages = np.maximum((self.clock() - facts.at_s) / 60.0, 0.0)
+        is_now = ages < _PACE_MINUTES
+        window = min(float(ages.max(initial=0.0)), float(_PACE_MINUTES))
+        per_minute = float(is_now.sum()) / max(window, 1.0)
+        counts = np.bincount(ages[ages < _RECENT_MINUTES].astype(np.intp), minlength=_RECENT_MINUTES)
         missing = None if progress.budget is None else max(progress.budget - progress.n_texts, 0)
         return Pace(
             per_minute=per_minute,
             minutes_left=progress.n_wanted / per_minute if per_minute else None,
             minutes_to_budget=missing / per_minute if per_minute and missing is not None else None,
             reason="" if per_minute else f"nobody has answered in the last {_PACE_MINUTES} minutes",
-            recent=tuple(counts[minute] for minute in reversed(range(_RECENT_MINUTES))),
-            n_at_work=len({who for _, who in last}),
+            recent=tuple(int(n) for n in counts[::-1]),
+            n_at_work=len({facts.who[int(row)] for row in np.flatnonzero(is_now)}),
         )
 
     def _rounds(self) -> list[RoundRecord]:

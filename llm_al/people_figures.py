@@ -40,18 +40,19 @@ def people_figures(answers: Sequence[Asked], probes: Sequence[Probe], *, gold: M
         Example id -> label that a reviewer settled.
     """
     asked = [answer for answer in answers if not is_ruling(answer.annotation)]
-    crowd = _Crowd(_votes(asked), gold)
-    agreement, kappas = _agreement(asked, crowd.votes)
+    votes = _votes(asked)
+    judge = _Judge(asked, votes, gold)
+    agreement, kappas = _agreement(asked, votes)
     said = {(a.annotation.source, a.annotation.example_id): str(a.annotation.label) for a in reversed(asked)}
     by_person: dict[str, list[Asked]] = {}
     for answer in asked:
         by_person.setdefault(answer.annotation.source, []).append(answer)
     persons = [
-        _person(name, by_person.get(name, []), _Checks.of(name, probes, gold, said), crowd)
+        _person(name, by_person.get(name, []), _Checks.of(name, probes, gold, said), judge)
         for name in sorted({*by_person, *(probe.annotator for probe in probes)})
     ]
     persons = [replace(person, agreement=kappas.get(person.name, person.agreement)) for person in persons]
-    shown, hidden = crowd.split(asked)
+    shown, hidden = judge.split(asked)
     return PeopleFigures(
         persons=tuple(sorted(persons, key=lambda person: (-person.n_answers, person.name))),
         agreement=agreement,
@@ -81,43 +82,45 @@ def share_estimate(right: int, n: int, *, reason: str) -> Estimate:
     return accuracy_estimate(Checked.of(np.ones(n), np.arange(n) < right))
 
 
-@dataclass(frozen=True)
-class _Crowd:
-    """What is taken for true about texts: the ruling, or else the clear majority of everybody else."""
+class _Judge:
+    """Says which answers are right, as far as that is known: by the ruling, or by the clear majority of everybody else.
 
-    votes: Votes
-    gold: Mapping[str, str]
+    Each answer is judged once.
+    """
 
-    def is_right(self, answer: Asked) -> bool | None:
-        """Return None where nothing is known."""
-        id_, who, label = answer.annotation.example_id, answer.annotation.source, answer.annotation.label
-        if label == SKIP:
-            return None
-        truth = self.gold.get(id_) or self._majority(id_, who)
-        return None if truth is None else label == truth
-
-    def _majority(self, id_: str, who: str) -> str | None:
-        given = self.votes.get(id_, {})
-        if len(given) < 2:
-            return None
-        counts = Counter(label for name, label in given.items() if name != who).most_common(2)
-        return None if len(counts) > 1 and counts[0][1] == counts[1][1] else counts[0][0]
+    def __init__(self, answers: Sequence[Asked], votes: Votes, gold: Mapping[str, str]) -> None:
+        self._votes = votes
+        self._gold = gold
+        self._is_right = {answer.annotation.row_id: self._judge(answer) for answer in answers}
 
     def accuracy(self, answers: Iterable[Asked], *, reason: str) -> tuple[Estimate, int]:
         """Return the accuracy and of how many answers."""
-        known = [right for answer in answers if (right := self.is_right(answer)) is not None]
+        known = [right for answer in answers if (right := self._is_right[answer.annotation.row_id]) is not None]
         return share_estimate(sum(known), len(known), reason=reason), len(known)
 
     def split(self, answers: Sequence[Asked]) -> tuple[Estimate, Estimate]:
         """Return the accuracy with a suggestion in sight, and without."""
-        why = "no {} answer to a text with a ruling or another person's answer"
-        shown, hidden = (
-            [a for a in answers if a.annotation.is_suggestion_shown is is_shown] for is_shown in (True, False)
-        )
+        why = "no {} answer to a text with a ruling or with answers of others"
+        shown = [answer for answer in answers if answer.annotation.is_suggestion_shown]
+        hidden = [answer for answer in answers if not answer.annotation.is_suggestion_shown]
         return (
             self.accuracy(shown, reason=why.format("assisted"))[0],
             self.accuracy(hidden, reason=why.format("unassisted"))[0],
         )
+
+    def _judge(self, answer: Asked) -> bool | None:
+        id_, who, label = answer.annotation.example_id, answer.annotation.source, answer.annotation.label
+        if label == SKIP:
+            return None
+        truth = self._gold.get(id_) or self._majority(id_, who)
+        return None if truth is None else label == truth
+
+    def _majority(self, id_: str, who: str) -> str | None:
+        others = [label for name, label in self._votes.get(id_, {}).items() if name != who]
+        if len(set(others)) < 2:
+            return others[0] if others else None
+        first, second = Counter(others).most_common(2)
+        return None if first[1] == second[1] else first[0]
 
 
 @dataclass(frozen=True)
@@ -149,12 +152,10 @@ def _votes(answers: Iterable[Asked]) -> dict[str, dict[str, str]]:
     return votes
 
 
-def _person(name: str, answers: Sequence[Asked], checks: _Checks, crowd: _Crowd) -> PersonFigures:
+def _person(name: str, answers: Sequence[Asked], checks: _Checks, judge: _Judge) -> PersonFigures:
     labels = [answer.annotation.label for answer in answers]
-    accuracy, n_compared = crowd.accuracy(
-        answers, reason="nobody else has answered the same texts, and no reviewer has ruled on one"
-    )
-    shown, hidden = crowd.split(answers)
+    accuracy, n_compared = judge.accuracy(answers, reason="no text of theirs has a ruling or answers of others")
+    shown, hidden = judge.split(answers)
     return PersonFigures(
         name=name,
         n_answers=len(labels) - labels.count(SKIP),

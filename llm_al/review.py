@@ -27,7 +27,8 @@ __all__ = ["KINDS", "Case", "Review", "Vote"]
 
 KINDS = ("disagreement", "label_error", "flag")
 """Why a text may need a reviewer."""
-_PATIENCE_S = 1.0
+_PATIENCE_S = 0.3
+_FIRST_S = 2.0
 _MAX_CASES = 200
 
 
@@ -190,12 +191,12 @@ class Review:
         return self._student[number]
 
     def _disagreements(self) -> list[Lead]:
-        made, ruled = self._opinions.look(_PATIENCE_S), self.store.rulings.standing()
+        made, ruled = self._opinions.look(_PATIENCE_S, first_s=_FIRST_S), self.store.rulings.standing()
         found: Sequence[Dispute] = made.value.disputes if made is not None else ()
         return [Lead(d.example_id, d.stake, d.why) for d in found if d.example_id not in ruled]
 
     def _label_errors(self) -> list[Lead]:
-        made, ruled = self._suspects.look(_PATIENCE_S), self.store.rulings.standing()
+        made, ruled = self._suspects.look(_PATIENCE_S, first_s=_FIRST_S), self.store.rulings.standing()
         return [
             Lead(
                 s.example_id,

@@ -3,6 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sqlalchemy import select
+
+from llm_al.store.assignments import AssignmentState
+from llm_al.store.schema import assignments, examples
 from llm_al.store.store import SqlStore
 from llm_al.suggestions import Suggestions
 from llm_al.types import Annotation, AnnotatorKind, Consensus, Example
@@ -91,7 +95,7 @@ class CaseReader:
         votes: dict[str, list[Annotation]] = {id_: [] for id_ in ids}
         for answer in self.store.annotations(ids=ids):
             votes[answer.example_id].append(answer)
-        blind = {question.example_id for question in self.store.pending() if question.is_blind}
+        blind = self._blind(ids)
         ruled = {id_: ruling.label for id_, ruling in self.store.rulings.standing().items()}
         cases = [
             self._case(kind, lead, example, votes[example.id])
@@ -116,6 +120,20 @@ class CaseReader:
             note=lead.note,
             ruling=None,
         )
+
+    def _blind(self, ids: Sequence[str]) -> set[str]:
+        """Return which texts wait for the answer to a blind question."""
+        query = (
+            select(examples.c.id)
+            .select_from(assignments.join(examples))
+            .where(
+                examples.c.id.in_(ids),
+                assignments.c.state == AssignmentState.WAITING.value,
+                assignments.c.is_blind.is_(True),
+            )
+        )
+        with self.store.database.reading() as connection:
+            return set(connection.execute(query).scalars())
 
     def _predicted(self, example: Example) -> tuple[str, float] | None:
         row = self.student.proba(example.ordinal)
