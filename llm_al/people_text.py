@@ -51,6 +51,10 @@ def _pace(speed: Pace) -> str:
     return f"{number(speed.per_minute, 1)} answers a minute by {_people(speed.n_at_work)}{left}"
 
 
+def _counted(n: int, word: str) -> str:
+    return f"{count(n)} {word}" if n == 1 else f"{count(n)} {word}s"
+
+
 def _people(n: int) -> str:
     return "1 person" if n == 1 else f"{count(n)} people"
 
@@ -58,7 +62,7 @@ def _people(n: int) -> str:
 def _person(person: PersonFigures) -> Iterable[str]:
     yield person.name.removeprefix(person_name(""))
     yield (
-        f"  {count(person.n_answers)} answers, {count(person.n_skips)} skips; "
+        f"  {_counted(person.n_answers, 'answer')}, {_counted(person.n_skips, 'skip')}; "
         f"{seconds(person.median_s)} each, {seconds(60.0 * person.minutes)} in all"
     )
     yield f"  accuracy: {estimate(person.accuracy, is_share=True)}; kappa with others: {estimate(person.agreement)}"
