@@ -44,8 +44,12 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "consensus": {
         "crowdlab": "llm_al.consensus.crowdlab:Crowdlab",
+        "dawid_skene": "llm_al.consensus.dawid_skene:DawidSkene",
+        "glad": "llm_al.consensus.glad:Glad",
+        "mace": "llm_al.consensus.mace:Mace",
         "majority": "llm_al.consensus.majority:Majority",
         "one_coin": "llm_al.consensus.dawid_skene:OneCoin",
+        "weighted": "llm_al.consensus.weighted:Weighted",
     },
     "demonstrations": {
         "diverse": "llm_al.annotators.demonstrations:Diverse",

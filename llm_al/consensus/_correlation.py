@@ -8,7 +8,7 @@ from llm_al.consensus._votes import Votes
 Floats = NDArray[np.float64]
 
 
-def error_correlation(votes: Votes, *, prior: float, strength: float) -> Floats:
+def error_correlation(votes: Votes, *, prior: float, strength: float, trusts_people: bool = True) -> Floats:
     """Return the correlation of the errors of each pair of machines, in [0, 1], 1 on the diagonal.
 
     Shape (v, v) for v machines, in the order of the voters. It is Pearson's correlation of being right over the m
@@ -23,9 +23,11 @@ def error_correlation(votes: Votes, *, prior: float, strength: float) -> Floats:
         In [0, 1].
     strength : float
         Positive.
+    trusts_people : bool
+        Whether examples on which people agree count as settled; else gold alone settles.
     """
     machines = np.flatnonzero(~votes.is_human)
-    m, r = _pearson(_rightness(votes, machines))
+    m, r = _pearson(_rightness(votes, machines, trusts_people=trusts_people))
     rho = np.clip((m * r + strength * prior) / (m + strength), 0.0, 1.0)
     np.fill_diagonal(rho, 1.0)
     return np.asarray(rho, dtype=np.float64)
@@ -72,10 +74,10 @@ def independence(votes: Votes, correlation: Floats) -> Floats:
     return worth
 
 
-def _rightness(votes: Votes, machines: NDArray[np.intp]) -> Floats:
+def _rightness(votes: Votes, machines: NDArray[np.intp], *, trusts_people: bool) -> Floats:
     """Return the share of each machine's vote that gold or people agree with, else NaN, shape (settled, machines)."""
     human = votes.is_human[votes.voter]
-    by_people = votes.clamped(votes.totals(np.where(human, votes.share, 0.0))) > 0
+    by_people = votes.clamped(votes.totals(np.where(human, votes.share, 0.0) * trusts_people)) > 0
     settled = np.flatnonzero(by_people.sum(axis=1) == 1)
     row_of = np.full(len(votes.example_ids), -1)
     row_of[settled] = np.arange(len(settled))

@@ -53,6 +53,24 @@ class Votes:
         return settled
 
     @property
+    def is_settled_by_people(self) -> NDArray[np.bool_]:
+        """Whether people answered and none of them disagrees, shape (n,)."""
+        by_people = self.totals(np.where(self.is_human[self.voter], self.share, 0.0)) > 0
+        return np.asarray(by_people.sum(axis=1) == 1, dtype=np.bool_)
+
+    def with_people_standing(self, posterior: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a copy of a posterior, shape (n, c + 1), whose largest value is at what people agree on.
+
+        Where it is elsewhere, the two change places.
+        """
+        kept = posterior.copy()
+        rows = np.flatnonzero(self.is_settled_by_people)
+        word = self.totals(np.where(self.is_human[self.voter], self.share, 0.0))[rows].argmax(axis=1)
+        best = kept[rows].argmax(axis=1)
+        kept[rows, best], kept[rows, word] = posterior[rows, word], posterior[rows, best]
+        return kept
+
+    @property
     def votes_of_people(self) -> NDArray[np.float64]:
         """How many people gave each label of the scheme, shape (n, c)."""
         return self.totals(np.where(self.is_human[self.voter], self.share, 0.0))[:, :-1]
@@ -134,10 +152,7 @@ def _gold(examples: tuple[str, ...], outcome_index: dict[str, int], known: Known
 
 def mask_overruled(votes: Votes) -> NDArray[np.float64]:
     """Return entry weights: 0 for machines on examples where people answered and none of them disagrees, else 1."""
-    human = votes.is_human[votes.voter]
-    by_people = votes.totals(np.where(human, votes.share, 0.0)) > 0
-    is_settled = by_people.sum(axis=1) == 1
-    return np.where(is_settled[votes.example] & ~human, 0.0, 1.0)
+    return np.where(votes.is_settled_by_people[votes.example] & ~votes.is_human[votes.voter], 0.0, 1.0)
 
 
 def to_consensus(votes: Votes, annotations: Sequence[Annotation], posterior: NDArray[np.float64]) -> list[Consensus]:
