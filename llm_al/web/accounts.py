@@ -13,7 +13,7 @@ from llm_al.errors import AccessError, TooOftenError
 from llm_al.roster import Entry
 from llm_al.web.answers import Json
 from llm_al.web.bodies import LoginBody
-from llm_al.web.forms import bind, check_bound, form_key, read_form
+from llm_al.web.forms import bind, check_bound, describe, form_key, read_form
 from llm_al.web.pages import PAGES, render, show_message
 from llm_al.web.sessions import COOKIE, address_of, base_of, drop_cookie, find_visitor, is_same, set_cookie
 from llm_al.web.site import site_of
@@ -23,6 +23,8 @@ __all__ = ["router"]
 router = APIRouter()
 
 _Token = Annotated[str, Path(max_length=200)]
+_LOGIN_FORM = describe(csrf=64, name=64, password=1024, token=1024, next=200)
+_INVITE_FORM = describe(csrf=64, name=64, password=1024, password_again=1024)
 _INVALID = "this invitation was used or has expired; ask the owner for a new one"
 
 
@@ -63,7 +65,7 @@ def login_page(request: Request, next: str = "", token: str = "") -> Response:
     return _show_form(request, "login", error="", name="", next=_next(next), token=token[:200])
 
 
-@router.post("/login", response_class=HTMLResponse)
+@router.post("/login", response_class=HTMLResponse, openapi_extra=_LOGIN_FORM)
 async def login(request: Request) -> Response:
     """Log in with the fields of the form."""
     fields = await read_form(request)
@@ -105,7 +107,7 @@ def _sentence(error: AccessError) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-@router.post("/logout", response_class=HTMLResponse)
+@router.post("/logout", response_class=HTMLResponse, openapi_extra=describe(csrf=64))
 async def logout(request: Request) -> Response:
     """End the session and give back what the person was about to answer."""
     fields = await read_form(request)
@@ -134,7 +136,7 @@ def invitation(request: Request, token: _Token) -> Response:
     return _show_form(request, "invite", error="", token=token, role=invite.role, name=invite.name or "")
 
 
-@router.post("/invite/{token}", response_class=HTMLResponse)
+@router.post("/invite/{token}", response_class=HTMLResponse, openapi_extra=_INVITE_FORM)
 async def accept(request: Request, token: _Token) -> Response:
     """Make the account and log its person in."""
     fields = await read_form(request)

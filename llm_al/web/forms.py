@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -11,11 +12,19 @@ from starlette.responses import Response
 from llm_al.web.sessions import address_of, base_of, is_same
 from llm_al.web.site import site_of
 
-__all__ = ["FORM_COOKIE", "bind", "check_bound", "form_key", "read_form"]
+__all__ = ["FORM_COOKIE", "FORM_TYPE", "bind", "check_bound", "describe", "form_key", "read_form"]
 
 FORM_COOKIE = "llm_al_form"
+FORM_TYPE = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 20
 _MAX_LENGTH = 2000
+
+
+def describe(**fields: int) -> dict[str, Any]:
+    """Return a form for the description of the API: each field with its greatest length."""
+    properties = {name: {"type": "string", "maxLength": length} for name, length in fields.items()}
+    schema = {"type": "object", "properties": properties, "required": sorted(fields), "additionalProperties": False}
+    return {"requestBody": {"required": True, "content": {FORM_TYPE: {"schema": schema}}}}
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -26,10 +35,8 @@ async def read_form(request: Request) -> dict[str, str]:
     HTTPException
         If it is no such form, or a field is too long or no text.
     """
-    if (
-        request.headers.get("content-type", "").partition(";")[0].strip().casefold()
-        != "application/x-www-form-urlencoded"
-    ):
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    if kind.strip().casefold() != FORM_TYPE:
         raise HTTPException(400, "this takes a plain form; use the pages of this server")
     body = await request.body()
     try:

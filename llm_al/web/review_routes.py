@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from llm_al.people import person_name
 from llm_al.web.answers import Json
 from llm_al.web.bodies import RulingBody, SettleBody
 from llm_al.web.sessions import Reviewer, needs_reviewer
@@ -24,8 +25,10 @@ _Number = Annotated[int, Query(ge=1, le=200)]
 @router.get("/review")
 def cases(request: Request, kind: _Kind = "disagreements", offset: _Offset = 0, n: _Number = 20) -> Response:
     """Return texts that somebody should decide about."""
-    found, total = site_of(request).project.review.cases(_KINDS[kind], offset=offset, n=n)
-    return Json({"cases": [asdict(case) for case in found], "total": total, "as_of": None})
+    review, name = site_of(request).project.review, _KINDS[kind]
+    found, total = review.cases(name, offset=offset, n=n)
+    rows = [asdict(case) for case in found]
+    return Json({"cases": rows, "total": total, "as_of": review.as_of(name), "note": review.note(name)})
 
 
 @router.post("/rulings")
@@ -39,5 +42,5 @@ def rule(request: Request, visitor: Reviewer, body: RulingBody) -> Response:
 @router.post("/flags/settle")
 def settle(request: Request, visitor: Reviewer, body: SettleBody) -> Response:
     """Say that the flags of a text are dealt with."""
-    site_of(request).project.store.flags.settle(body.example_id, by=visitor.name)
+    site_of(request).project.store.flags.settle(body.example_id, by=person_name(visitor.name))
     return Json({})
