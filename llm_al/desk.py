@@ -228,7 +228,7 @@ class Desk:
         return Form.LIST if is_plain else handed.phrasing.form
 
     def _shown(self, handed: Sequence[Handed]) -> list[Ticket]:
-        open_ = [h for h in handed if not h.is_blind] if self.settings.suggestions == "shown" else []
+        open_ = [h for h in handed if _may_propose(h)] if self.settings.suggestions == "shown" else []
         proposed = self._proposals().of({h.example_id: h.ordinal for h in open_}) if open_ else {}
         return [self._ticket(item, proposed.get(item[0].example_id, ())) for item in _items(handed)]
 
@@ -249,6 +249,11 @@ class Desk:
             members=tuple(Member(h.id, h.text) for h in item) if is_bulk else (),
             expires_s=first.expires_s,
         )
+
+
+def _may_propose(handed: Handed) -> bool:
+    """Say whether machines may propose something: not in blind questions, nor in lists that measure unshown sets."""
+    return not handed.is_blind and not (handed.phrasing.form is Form.LIST and handed.phrasing.options)
 
 
 def _items(handed: Sequence[Handed]) -> list[list[Handed]]:

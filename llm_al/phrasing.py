@@ -29,7 +29,8 @@ class Phrasing:
     ----------
     form : Form
     options : tuple of str
-        Labels that are offered first, likeliest first: one for `VERIFY` and `BULK`, two for `PAIR`, none for `LIST`.
+        Labels that are offered first, likeliest first: one for `VERIFY` and `BULK`, two for `PAIR`. With `LIST` they
+        are not shown, nor is any other proposal: they are kept to see how often the answer would have been among them.
     coverage : float or None
         Probability with which `options` is meant to hold the answer.
     cluster : str

@@ -234,6 +234,16 @@ def test_a_blind_question_shows_neither_suggestion_nor_reason_nor_form(project: 
     assert (row.is_suggestion_shown, row.form) == (False, "list")
 
 
+def test_a_list_that_measures_a_set_shows_neither_the_set_nor_a_proposal(project: Project, desk: Desk) -> None:
+    ask(project, 1, phrasing={"t00": Phrasing(Form.LIST, ("b", "c"), 0.9)})
+    project.store.add_annotations([Annotation("t00", "b", "m/1", kind=AnnotatorKind.LLM, model="m")])
+    (ticket,) = desk.draw("ann")
+    assert (ticket.form, ticket.options, ticket.suggestions) == ("list", (), ())
+    desk.answer("ann", Reply(ticket.id, "a", seconds=2.0))
+    (kept,) = project.store.answer_times()
+    assert (kept.form, kept.options, kept.coverage) == ("list", ("b", "c"), 0.9)
+
+
 def test_an_llms_proposal_is_shown_with_the_share_of_its_runs_unless_hidden(
     project: Project, desk: Desk, desk_of: Callable[..., Desk]
 ) -> None:
