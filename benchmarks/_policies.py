@@ -56,7 +56,9 @@ class Policy:
         known = record.threshold.is_known
         sets = record.threshold.sets(asked.texts.proba) if known else None
         texts = replace(asked.texts, proba=sharpened(asked.texts.proba, fit_sharpness(past)), plausible=sets)
-        chooser = Chooser(fit_pace(times, prior=Pace.prior(n_classes)), self.forms, Habits())
+        prior = Pace.prior(n_classes)
+        # A single form is put whatever it takes.
+        chooser = Chooser(fit_pace(times, prior=prior) if len(self.forms) > 1 else prior, self.forms, Habits())
         is_open = asked.coins[:, 1] >= self.list_share
         if len(self.forms) > 1:
             return chooser.choose(texts, is_open & known)

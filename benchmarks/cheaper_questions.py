@@ -216,6 +216,8 @@ def measure(loop: Loop, options: argparse.Namespace) -> list[dict[str, Any]]:
             rows += swayed(loop, seed)
         shown = next(row for row in rows if row["seed"] == seed and row["policy"] == CANDIDATES[1].name)
         print({key: round(value, 3) for key, value in shown.items() if isinstance(value, float)}, flush=True)
+        # Written after every seed, so that a stopped benchmark keeps what it has measured.
+        write(options.out, NAME, claims=claims_of(rows), rows=rows, sections=sections_of(rows))
     return rows
 
 
@@ -345,10 +347,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder with <dataset>/train.csv.gz and test.csv.gz")
     parser.add_argument("--dataset", default="banking77")
     parser.add_argument("--encoder", default="offline", help="hub name, local folder, or 'offline'")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--swayed-seeds", type=int, default=3, help="seeds that are run again with a swayed person")
-    parser.add_argument("--rounds", type=int, default=16)
+    parser.add_argument("--swayed-seeds", type=int, default=2, help="seeds that are run again with a swayed person")
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--per-round", type=int, default=60)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "llm_al_benchmarks")
     parser.add_argument("--quick", action="store_true", help="the sample project, under a minute; figures mean nothing")
@@ -366,10 +368,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     task = sample_task() if options.quick else read_task(options.data, options.dataset)
     with threadpool_limits(limits=1, user_api="blas"):
         rows = measure(Loop(task, *embed(task, options), options), options)
-    path = write(options.out, NAME, claims=claims_of(rows), rows=rows, sections=sections_of(rows))
     for claim in claims_of(rows):
         print(f"{'met' if claim.is_met else 'NOT MET'}: {claim.claim}: {claim.value:.4f} (target {claim.target})")
-    print(path)
+    print(options.out / f"{NAME}.json")
 
 
 if __name__ == "__main__":
