@@ -114,11 +114,25 @@ function coveragePanel({ people }) {
   return panel("Labels offered first, and suggestions", sets, shown);
 }
 
-function draw(data) {
+const keyOf = (element) => element.getAttribute("aria-label") ?? element.textContent;
+const stops = () => [...document.querySelectorAll("#dashboard :is(.scroll, summary)")];
+
+/** Keep what somebody opened, scrolled and stands on while everything is drawn anew. */
+function keepPlace(work) {
   const open = new Set([...document.querySelectorAll("details[open]")].map((item) => item.dataset.more));
+  const scrolled = new Map(stops().map((element) => [keyOf(element), element.scrollLeft]));
+  const focused = stops().includes(document.activeElement) ? keyOf(document.activeElement) : null;
+  work();
+  for (const item of document.querySelectorAll("details")) item.open = open.has(item.dataset.more);
+  for (const element of stops()) {
+    element.scrollLeft = scrolled.get(keyOf(element)) ?? 0;
+    if (keyOf(element) === focused) element.focus({ preventScroll: true });
+  }
+}
+
+function draw(data) {
   const withPeople = data.people ? [agreementPanel(data), coveragePanel(data)] : [];
   fill(byId("dashboard"), tiles(data), make("div", { class: "panels" }, curvePanel(data), speedPanel(data), ...withPeople), data.people ? peoplePanel(data) : null);
-  for (const item of document.querySelectorAll("details")) item.open = open.has(item.dataset.more);
 }
 
 async function refresh() {
@@ -126,7 +140,7 @@ async function refresh() {
     const data = await get("/api/dashboard");
     const text = JSON.stringify({ ...data, as_of_s: 0 });
     // Nothing is drawn over somebody who reads or selects, unless it changed.
-    if (text !== drawn) draw(data);
+    if (text !== drawn) keepPlace(() => draw(data));
     drawn = text;
     setText(byId("fresh"), [`Live, every ${EVERY_MS / 1000} seconds`, data.note].filter(Boolean).join("; "));
   } catch (error) {

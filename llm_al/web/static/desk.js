@@ -2,12 +2,13 @@
 import { get } from "./api.js";
 import { drawLast, drawNote, drawText, focusText } from "./card.js";
 import { Clock } from "./clock.js";
-import { measure } from "./pace.js";
+import { measure, noteAnswer } from "./pace.js";
 import { Past } from "./past.js";
 import { say, toast } from "./say.js";
 import { wordOf } from "./words.js";
 
 const AHEAD = 3;
+const MOST_AHEAD = 9;
 
 export class Desk {
   standing = null;
@@ -18,6 +19,8 @@ export class Desk {
   #outbox;
   #clock = new Clock();
   #shown = null;
+  #began = null;
+  #ahead = AHEAD;
   #onChange;
 
   constructor(outbox, onChange) {
@@ -44,9 +47,14 @@ export class Desk {
     return this.#waiting.flatMap((ticket) => (ticket.members?.length ? [ticket.id, ...ticket.members.map((member) => member.ticket)] : [ticket.id]));
   }
 
+  /** Whether more texts are wanted here than the server sends by itself: somebody was quicker than it. */
+  get isShort() {
+    return this.#ahead > AHEAD && this.#waiting.length < this.#ahead && (this.standing?.waiting ?? 0) > this.#waiting.length;
+  }
+
   async refill() {
     const have = [...new Set([...this.have, ...this.#outbox.tickets])];
-    this.take(await get(`/api/next?n=${AHEAD}&have=${have.join(",")}`));
+    this.take(await get(`/api/next?n=${this.#ahead + this.#outbox.length}&have=${have.join(",")}`));
   }
 
   /** Put new texts behind the others. */
@@ -68,7 +76,10 @@ export class Desk {
       this.answers.draw(ticket, { isPast: Boolean(entry), chosen: entry?.label });
       if (ticket.form === "bulk" && !entry) document.getElementById("member-0")?.focus({ preventScroll: true });
       if (!isAgain) this.#clock.start();
+      if (this.#began !== null) measure(this.#began);
+      this.#began = null;
     }
+    if (!ticket && this.#began !== null && this.#outbox.length) this.#ahead = Math.min(this.#ahead + 2, MOST_AHEAD);
     this.#shown = key;
     this.#onChange();
   }
@@ -80,8 +91,7 @@ export class Desk {
     if (this.past.shown) this.#change(label);
     else this.#settle(ticket, label);
     this.#leaveButton();
-    this.show();
-    measure(began);
+    this.#advance(began);
     this.answers.flash(label);
     this.#tell(wordOf(label));
   }
@@ -120,8 +130,7 @@ export class Desk {
     }
     this.#notes.delete(ticket.id);
     this.#leaveButton();
-    this.show();
-    measure(began);
+    this.#advance(began);
     this.#tell(kept.length ? `${label} for ${kept.length} texts` : "one by one");
   }
 
@@ -211,6 +220,13 @@ export class Desk {
 
   #send(path, body, tickets, what = wordOf(body.label)) {
     this.#outbox.add({ path, body, tickets: tickets.map((ticket) => ticket.id), what, needsHave: true, back: what === "change" ? [] : tickets });
+  }
+
+  /** Show what comes next, and measure how long that takes from the key on. */
+  #advance(began) {
+    this.#began = began;
+    noteAnswer();
+    this.show();
   }
 
   #leaveButton() {

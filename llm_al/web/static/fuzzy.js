@@ -38,7 +38,7 @@ function matchLetters(word, text) {
 export function match(query, name) {
   const text = name.toLowerCase();
   const words = query.toLowerCase().split(/[\s_\-./]+/).filter(Boolean);
-  let score = -text.length * 0.05;
+  let score = text === words.join("_") ? 50 : 0;
   const at = new Set();
   const isWhole = words.every((word) => text.includes(word));
   for (const word of words) {

@@ -24,6 +24,7 @@ function onSent(entry, reply) {
   if (entry.what === "flag") toast("Flagged for a reviewer", { seconds: 3 });
   if (reply.item) desk.refresh(reply.item);
   if (reply.standing) desk.take(reply);
+  if (desk.isShort && !outbox.length) look();
 }
 
 function onRefused(entry, error) {

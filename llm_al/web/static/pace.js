@@ -20,7 +20,6 @@ export function pace() {
 
 /** Measure from the key or click (`began`, on the page's clock) to the frame that shows the next text. */
 export function measure(began) {
-  noteAnswer();
   const channel = new MessageChannel();
   channel.port1.onmessage = () => performance.measure("answer-to-next", { start: began, end: performance.now() });
   // A message posted in a frame's callback is handled after that frame has been painted.

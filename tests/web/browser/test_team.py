@@ -1,0 +1,74 @@
+"""Several people at once, a server that dies, a session that ends."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from llm_al.project import Project
+from tests.fakes.desk_work import id_of
+from tests.web.browser import screen
+from tests.web.browser.conftest import Server
+
+pytestmark = pytest.mark.slow
+Team = tuple[Server, dict[str, str]]
+
+
+def label(page: Any, n: int, key: str) -> list[str]:
+    """Answer `n` texts with one key and return their ids."""
+    done = []
+    for _ in range(n):
+        screen.ready(page)
+        done.append(id_of(screen.text(page)))
+        screen.press(page, key)
+    return done
+
+
+def test_two_people_at_once_and_a_killed_server_lose_nothing(team_server: Team, open_page: Callable[..., Any]) -> None:
+    server, tokens = team_server
+    pages = {name: open_page(server.url, token=tokens[name]) for name in ("mia", "ben")}
+    done: dict[str, list[str]] = {name: [] for name in pages}
+    for page in pages.values():
+        screen.ready(page)
+    for _ in range(5):
+        for name, page in pages.items():
+            done[name] += label(page, 2, "1")
+    assert not set(done["mia"]) & set(done["ben"])
+
+    server.kill()
+    for name, page in pages.items():
+        # The texts at hand can still be answered; the answers wait in the tab.
+        done[name] += label(page, 2, "2")
+        page.locator("#banner:not([hidden]), #state[data-state='down']").first.wait_for()
+        assert screen.waiting_here(page) >= 2
+    server.start()
+    for name, page in pages.items():
+        page.get_by_role("button", name="Try now").or_(page.get_by_role("button", name="Look again now")).first.click()
+        screen.sent(page)
+        screen.ready(page)
+        done[name] += label(page, 3, "3")
+        screen.sent(page)
+
+    stored = server.votes()
+    assert {name: sorted(votes) for name, votes in stored.items()} == {name: sorted(ids) for name, ids in done.items()}
+    assert not set(done["mia"]) & set(done["ben"])
+    assert all(len(ids) == 15 for ids in done.values())
+
+
+def test_a_session_that_ends_costs_no_answer(team_server: Team, open_page: Callable[..., Any]) -> None:
+    server, tokens = team_server
+    page = open_page(server.url, token=tokens["mia"])
+    screen.ready(page)
+    page.context.clear_cookies()
+    text = screen.text(page)
+    screen.press(page, "1")
+    dialog = page.locator("dialog[open]")
+    dialog.wait_for()
+    dialog.get_by_text("Log in with a token instead").click()
+    dialog.get_by_label("Token").fill(tokens["mia"])
+    dialog.get_by_role("button", name="Log in").click()
+    dialog.wait_for(state="detached")
+    screen.sent(page)
+    assert id_of(text) in server.votes()["mia"]
+    with Project.open(server.folder) as project:
+        assert project.roster.people()
