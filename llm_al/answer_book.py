@@ -118,6 +118,10 @@ class AnswerBook:
         for row_id in self._retracted & self._asked.keys():
             del self._asked[row_id]
         self._last = max((row.id for row in rows), default=self._last)
+        return self.kept()
+
+    def kept(self) -> list[Asked]:
+        """Return what `read` returned last."""
         return [self._asked[row_id] for row_id in sorted(self._asked)]
 
     def probes(self) -> list[Probe]:

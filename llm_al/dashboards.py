@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from llm_al.answer_book import AnswerBook, Asked, is_ruling
 from llm_al.background import Background
 from llm_al.dashboard import CurvePoint, Dashboard, Headway, Money, Pace
 from llm_al.measures import PeopleFigures, RoundRecord
-from llm_al.people_figures import people_figures
+from llm_al.people_figures import read_people
 from llm_al.store.assignments import AssignmentState, TicketState
 from llm_al.store.lock import is_held
 from llm_al.store.schema import annotations, assignments, flags, rulings, tickets
@@ -124,15 +124,7 @@ class Dashboards:
             return tuple(tuple(connection.execute(query).one()) for query in queries)
 
     def _read(self) -> _Facts:
-        answers, standing = self._book.read(), self.store.rulings.standing()
-        if not answers:
-            return _Facts()
-        gold = {id_: ruling.label for id_, ruling in standing.items()}
-        figures = replace(
-            people_figures(answers, self._book.probes(), gold=gold),
-            n_gold=sum(ruling.is_gold for ruling in standing.values()),
-            n_flags=len({flag.example_id for flag in self.store.flags.open()}),
-        )
+        figures, answers = read_people(self.store, self._book), self._book.kept()
         recent = self._recent(answers)
         return _Facts(
             figures,

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 
-from llm_al.answer_book import Asked, Probe, is_ruling
+from llm_al.answer_book import AnswerBook, Asked, Probe, is_ruling
 from llm_al.consensus.agreement import Agreement, agreement_of
 from llm_al.evaluation.selective import Checked, accuracy_estimate
 from llm_al.measures import (
@@ -20,9 +20,10 @@ from llm_al.measures import (
     PersonFigures,
 )
 from llm_al.phrasing import Form
+from llm_al.store.store import SqlStore
 from llm_al.types import NONE_OF_THESE, SKIP
 
-__all__ = ["people_figures", "share_estimate"]
+__all__ = ["people_figures", "read_people", "share_estimate"]
 
 Votes = Mapping[str, Mapping[str, str]]
 """Example id -> person -> label, skips left out."""
@@ -66,6 +67,18 @@ def people_figures(answers: Sequence[Asked], probes: Sequence[Probe], *, gold: M
         minutes=_minutes(asked),
         median_s=_median(asked),
         n_rulings=len(gold),
+    )
+
+
+def read_people(store: SqlStore, book: AnswerBook) -> PeopleFigures | None:
+    """Return the figures about people as they are now; None when nobody has answered."""
+    answers, standing = book.read(), store.rulings.standing()
+    if not answers:
+        return None
+    return replace(
+        people_figures(answers, book.probes(), gold={id_: ruling.label for id_, ruling in standing.items()}),
+        n_gold=sum(ruling.is_gold for ruling in standing.values()),
+        n_flags=len({flag.example_id for flag in store.flags.open()}),
     )
 
 

@@ -7,14 +7,19 @@ from importlib.metadata import version
 
 import numpy as np
 
+from llm_al.answer_book import AnswerBook
 from llm_al.config import ProjectConfig
 from llm_al.label_rows import LabelRows
 from llm_al.llm_quality import llm_quality
 from llm_al.loop import Loop
-from llm_al.measures import HardExample, ReportData
+from llm_al.measures import HardExample, PeopleFigures, ReportData
+from llm_al.people_figures import read_people
 from llm_al.reports.model_card import ModelCardData, render
+from llm_al.reports.pseudonyms import pseudonymised
 from llm_al.store.files import write_atomically
 from llm_al.store.store import SqlStore
+from llm_al.student_files import KeptPredictions
+from llm_al.suggestions import Suggestions
 from llm_al.supervision import Summary
 from llm_al.types import Source
 
@@ -25,13 +30,18 @@ _PACKAGES = ("llm-al", "torch", "transformers", "sentence-transformers", "scikit
 
 
 def read_report(
-    config: ProjectConfig, loop: Loop, store: SqlStore, *, facts: Sequence[tuple[str, str]] = ()
+    config: ProjectConfig,
+    loop: Loop,
+    store: SqlStore,
+    *,
+    facts: Sequence[tuple[str, str]] = (),
+    is_pseudonymous: bool = False,
 ) -> ReportData:
-    """Return everything that the report shows."""
+    """Return everything that the report shows; people's names are left out of it where `is_pseudonymous`."""
     records = tuple(store.round_records())
     number = records[-1].number if records else 0
     test = loop.corpus.test
-    return ReportData(
+    data = ReportData(
         project=config.name,
         labels=loop.corpus.scheme.labels,
         rounds=records,
@@ -45,7 +55,14 @@ def read_report(
         facts=tuple(facts),
         recipe=_recipe(loop),
         llm_quality=llm_quality(loop.situation),
+        people=_people(loop, store),
     )
+    return pseudonymised(data) if is_pseudonymous else data
+
+
+def _people(loop: Loop, store: SqlStore) -> PeopleFigures | None:
+    students, scheme = KeptPredictions(loop.students.cache), loop.corpus.scheme
+    return read_people(store, AnswerBook(store, lambda number: Suggestions(store, students, scheme, number)))
 
 
 def write_model_card(config: ProjectConfig, loop: Loop, number: int) -> None:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from llm_al.errors import StorageFullError, StoreError
 from llm_al.measures import ClassMetrics, Metrics, ReportData
-from llm_al.reports import _sections, amounts, confidence, figures
+from llm_al.reports import _sections, amounts, confidence, figures, people
 from llm_al.reports.tables import round_rows
 
 __all__ = ["render", "write"]
@@ -49,6 +49,8 @@ def render(data: ReportData) -> str:
         step_times=_sections.step_times(data.rounds),
         diagrams=[(row, _inlined(svg)) for row, svg in confidence.reliability_diagrams(data)],
         confidence_rows=confidence.confidence_rows(data.llm_quality) if data.llm_quality else [],
+        coefficients=people.coefficients(data.people) if data.people else [],
+        pairs=people.closest_pairs(data.people) if data.people else [],
         has_llm=any(record.n_llm_answers for record in data.rounds),
         version=_installed_version(),
     )
@@ -110,6 +112,7 @@ def _environment() -> Environment:
         percent=amounts.percent,
         seconds=amounts.seconds,
         sentences=_sections.certificate_sentences,
+        short_name=people.short_name,
         shorten=amounts.shorten,
         usd=amounts.usd,
     )
@@ -131,6 +134,7 @@ def _figures(data: ReportData) -> dict[str, Markup]:
         "annotators": figures.annotator_reliability(data),
         "reliability": figures.reliability_diagram(data),
         "risk_coverage": confidence.risk_coverage_curve(data),
+        "agreement": people.label_agreement(data),
     }
     return {name: _inlined(svg) for name, svg in drawn.items()}
 

@@ -5,13 +5,19 @@ from dataclasses import replace
 import pytest
 
 from llm_al.measures import (
+    AgreementFigures,
     Certificate,
     ClassMetrics,
     ConfidenceQuality,
+    CoverageFigures,
     Estimate,
+    FormFigures,
     HardExample,
     LLMQuality,
     Metrics,
+    PairFigures,
+    PeopleFigures,
+    PersonFigures,
     ReliabilityBin,
     ReportData,
     RoundRecord,
@@ -234,3 +240,46 @@ def confident_run(run):
     note = "estimates come from 180 random audits; 30 more answers of people are left out"
     quality = LLMQuality(annotators, confidence_of("calibrated probability"), 180, 30, note)
     return replace(run, llm_quality=quality)
+
+
+def person_of(name, n, **changes):
+    """Somebody who has answered `n` texts."""
+    why = "no question with a known label answered"
+    plain = PersonFigures(
+        name, n, n // 20, n // 30, n / 15, 4.0, Estimate(0.91, 0.8, 0.97), n // 2, Estimate(0.84),
+        Estimate(None, reason=why), 0, 0, Estimate(None, reason="nothing was asked twice"), 0,
+        Estimate(0.72, 0.6, 0.8), n // 3, Estimate(0.93, 0.8, 0.99), Estimate(0.9, 0.7, 0.98), 1e9,
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+@pytest.fixture(scope="session")
+def peopled_run(run):
+    """The run with what two people's answers say."""
+    gold = {"n_gold": 12, "n_gold_right": 11, "gold": Estimate(11 / 12, 0.62, 0.998)}
+    maria = person_of("human:maria", 81, **gold, n_re_asked=4, steadiness=Estimate(0.75, 0.19, 0.99))
+    alone = Estimate(None, reason="no text of theirs has a ruling or answers of others")
+    jonas = person_of("human:jonas", 49, accuracy=alone, agreement=Estimate(None, reason="undefined because x"))
+    labels = tuple((label.name, Estimate(0.4 + 0.06 * i)) for i, label in enumerate(LABELS))
+    agreement = AgreementFigures(
+        22, 19, 2, Estimate(0.846), Estimate(None, reason="undefined because examples have 2 to 3 answers"),
+        Estimate(0.84), (*labels, ("rare", Estimate(None, reason="undefined because only one label occurs"))),
+        (PairFigures("human:jonas", "human:maria", 22, 19 / 22, Estimate(0.84)),),
+    )  # fmt: skip
+    people = PeopleFigures(
+        persons=(maria, jonas),
+        agreement=agreement,
+        forms=(FormFigures("list", 90, 5.2, 14.0), FormFigures("verify", 40, 1.9, 4.4)),
+        coverage=(CoverageFigures("candidates", 64, 2, 0.95, Estimate(0.969, 0.89, 0.996), 4.3),),
+        acceptance=Estimate(0.72, 0.6, 0.8),
+        accuracy_shown=Estimate(0.93, 0.8, 0.99),
+        accuracy_hidden=Estimate(0.9, 0.7, 0.98),
+        n_answers=130,
+        n_skips=6,
+        minutes=8.7,
+        median_s=4.0,
+        n_rulings=7,
+        n_gold=1,
+        n_flags=2,
+    )
+    return replace(run, people=people)
