@@ -1,6 +1,6 @@
 """GLAD: able annotators and hard examples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,28 +90,29 @@ class Glad:
         """
         votes = tabulate(annotations, self.labels, known=known)
         evidence = gather(votes, known, Trust(self.people_stand, self.correlation, self.correlation_strength))
-        posterior, ability = self._fit(evidence)
+        posterior, ability, _ = self.fit(evidence)
         if self.people_stand:
             posterior = votes.with_people_standing(posterior)
         rows = zip(votes.voters, expit(ability), evidence.learned_voters(), strict=True)
         estimated = {name: float(a) for name, a, is_learned in rows if is_learned}
         return to_consensus(votes, annotations, posterior), measure_annotators(annotations, estimated, known=known)
 
-    def _fit(self, evidence: Evidence) -> tuple[Floats, Floats]:
-        """Return the posterior, shape (n, c + 1), and abilities, shape (v,)."""
+    def fit(self, evidence: Evidence) -> tuple[Floats, Floats, Floats]:
+        """Return the posterior, shape (n, c + 1), abilities, shape (v,), and log b of the examples, shape (n,)."""
         votes = evidence.votes
         x = np.concatenate([np.full(len(votes.voters), self.ability), np.zeros(len(votes.example_ids))])
         posterior, bound = _expect(evidence, x, np.zeros((0, votes.n_outcomes)))
         for _ in range(self.max_steps if len(votes.voter) else 0):
-            x = self._maximise(evidence, posterior, x)
+            # A few steps are enough: the next E-step moves the optimum anyway.
+            x = minimize(self.loss(evidence, posterior), x, jac=True, method="L-BFGS-B", options={"maxiter": 20}).x
             before = bound
             posterior, bound = _expect(evidence, x, posterior)
             if abs(bound - before) < _PER_VOTE:
                 break
-        return posterior, x[: len(votes.voters)]
+        return posterior, x[: len(votes.voters)], x[len(votes.voters) :]
 
-    def _maximise(self, evidence: Evidence, posterior: Floats, start: Floats) -> Floats:
-        """Return abilities and log b under which the posterior's expectations are most likely, with their priors."""
+    def loss(self, evidence: Evidence, posterior: Floats) -> Callable[[Floats], tuple[float, Floats]]:
+        """Return minus the expected log posterior of abilities and log b, one after the other, and its slope."""
         votes, n_voters = evidence.votes, len(evidence.votes.voters)
         right = posterior[votes.example, votes.outcome]
         count = votes.share * evidence.is_lesson
@@ -128,8 +129,7 @@ class Glad:
             penalty = (off @ off + hard @ hard) / 2.0
             return float(penalty - value), -np.concatenate([to_ability, to_b])
 
-        # A few steps are enough: the next E-step moves the optimum anyway.
-        return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 20}).x)
+        return loss
 
 
 def _expect(evidence: Evidence, x: Floats, before: Floats) -> tuple[Floats, float]:
