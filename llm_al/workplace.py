@@ -4,12 +4,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llm_al import registry
 from llm_al.assembly import Assembly
 from llm_al.checks import Checks
 from llm_al.config import ProjectConfig
 from llm_al.crowd import Crowd
+from llm_al.dashboard import Dashboard
+from llm_al.dashboards import Dashboards, Limits
 from llm_al.desk import Desk
 from llm_al.people import ask_in_terminal, import_answers, person_name, record_answer
+from llm_al.review import Review
 from llm_al.roster import Roster
 from llm_al.store.files import Artefacts
 from llm_al.store.lock import ProjectLock
@@ -19,6 +23,10 @@ from llm_al.suggestions import Suggestions
 from llm_al.types import LabelScheme
 
 __all__ = ["Workplace"]
+
+
+def _quiet(_what: str, _done: int, _total: int) -> None:
+    """Progress that nobody watches."""
 
 
 class Workplace:
@@ -87,14 +95,12 @@ class Workplace:
     def desk(self) -> Desk:
         """Where people are asked, several at once: questions, answers, undo, history."""
         settings, store = self.config.human, self.store
-        # Not the students themselves: loading one takes seconds, and half a gigabyte in each worker.
-        students = KeptPredictions(Artefacts(self.folder / "cache"))
         return Desk(
             folder=self.folder,
             store=store,
             scheme=self.scheme,
             settings=settings,
-            suggestions=lambda: Suggestions(store, students, self.scheme, store.n_rounds_finished()),
+            suggestions=lambda: self._suggestions(store.n_rounds_finished()),
             crowd=Crowd(store, settings, self.scheme, expertise=self._expertise),
             checks=Checks(store, settings, self.config.seed),
         )
@@ -103,6 +109,32 @@ class Workplace:
     def roster(self) -> Roster:
         """Who may come in: accounts, invitations, sessions."""
         return Roster(self.store.people)
+
+    @cached_property
+    def review(self) -> Review:
+        """What a reviewer looks at, and what they settle."""
+        consensus = self.config.consensus
+        return Review(
+            self.store,
+            self.scheme,
+            registry.make("consensus", consensus.name, labels=self.scheme.names, **consensus.options),
+            self._suggestions,
+            lambda: self._assembly().corpus(_quiet),
+        )
+
+    def dashboard(self) -> Dashboard:
+        """Return how far the project is at this moment; cheap enough to ask every few seconds."""
+        return self._dashboards.now()
+
+    @cached_property
+    def _dashboards(self) -> Dashboards:
+        budget = self.config.budget
+        limits = Limits(budget.human_labels, budget.llm_usd)
+        return Dashboards(self.config.name, self.folder, self.store, limits, self._suggestions)
+
+    def _suggestions(self, number: int) -> Suggestions:
+        # Not the students themselves: loading one takes seconds, and half a gigabyte in each worker.
+        return Suggestions(self.store, KeptPredictions(Artefacts(self.folder / "cache")), self.scheme, number)
 
     def _expertise(self) -> dict[str, frozenset[str]]:
         return {person_name(person.name): frozenset(person.expertise) for person in self.store.people.everybody()}
