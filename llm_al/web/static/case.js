@@ -35,7 +35,7 @@ export function drawCase(item, place) {
   setText(byId("case-text"), item.text);
   byId("case-text").scrollTop = 0;
   const cards = item.votes.map((vote) => fromVote(vote, item.consensus));
-  if (item.consensus) cards.push(voteCard({ who: "All together", kind: "", label: item.consensus, score: item.posterior, scoreWord: "posterior", mark: "consensus" }));
+  if (item.consensus) cards.unshift(voteCard({ who: "All together", kind: "", label: item.consensus, score: item.posterior, scoreWord: "posterior", mark: "consensus" }));
   if (item.predicted) cards.push(voteCard({ who: "Student", kind: "student", label: item.predicted, score: item.predicted_score, scoreWord: "probability", mark: item.consensus && item.predicted !== item.consensus ? "against" : "" }));
   fill(byId("votes"), ...(cards.length ? cards : [make("p", { class: "muted" }, "Nobody has labelled this text yet.")]));
 }

@@ -13,7 +13,8 @@ let drawn = "";
 
 function tiles({ progress, speed, people, cost }) {
   const budget = progress.budget === null ? "no budget set" : `of ${count(progress.budget)} in the budget`;
-  const state = [progress.step && `step: ${progress.step}`, progress.stop_reason].filter(Boolean).join("; ") || `${count(progress.n_rounds)} rounds so far`;
+  const rounds = `${count(progress.n_rounds)} ${progress.n_rounds === 1 ? "round" : "rounds"} so far`;
+  const state = (progress.state === "finished" && progress.stop_reason) || (progress.step && `step: ${progress.step}`) || rounds;
   const left = speed.minutes_left === null ? undefinedWords(speed.reason) : `${duration(speed.minutes_left * 60)} until nothing waits`;
   const alpha = people?.agreement.krippendorff;
   const money = cost.llm_cap_usd === null ? "for the LLM, no cap" : `for the LLM, of at most ${dollars(cost.llm_cap_usd)}`;
@@ -63,7 +64,7 @@ function agreementPanel({ people }) {
   const { agreement } = people;
   const rows = [["Krippendorff's alpha", agreement.krippendorff], ["Fleiss' kappa", agreement.fleiss], ["Cohen's kappa, mean of pairs", agreement.cohen]];
   const lead = `${count(agreement.n_unanimous)} of ${count(agreement.n_examples)} texts with several answers have one opinion; ${count(agreement.n_people)} people.`;
-  const parts = [make("p", { class: "muted small" }, lead), table("Agreement", [{ title: "Coefficient", cell: ([name]) => name }, { title: "Value", isNumber: true, cell: ([, figure]) => estimate(figure) }], rows)];
+  const parts = [make("p", { class: "muted small" }, lead), table("Agreement", [{ title: "Coefficient", cell: ([name]) => name }, { title: "Value", isNumber: true, cell: ([, figure]) => estimate(figure) }], rows, { isUnseen: true })];
   if (agreement.labels.length) {
     const labels = table("Agreement by label, lowest first", [{ title: "Label", cell: ([name]) => name }, { title: "Alpha", isNumber: true, cell: ([, figure]) => estimate(figure) }], agreement.labels);
     parts.push(more("By label", labels));
@@ -97,7 +98,7 @@ function peoplePanel({ people }) {
     { title: "Last answer", isNumber: true, cell: (person) => ago(person.last_s) },
   ];
   const rows = people.persons;
-  return panel("People", rows.length ? table("People, most answers first", columns, rows) : make("p", { class: "muted" }, "Nobody has answered yet."));
+  return panel("People", rows.length ? table("People, most answers first", columns, rows, { isUnseen: true }) : make("p", { class: "muted" }, "Nobody has answered yet."));
 }
 
 function coveragePanel({ people }) {

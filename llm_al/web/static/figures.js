@@ -34,7 +34,7 @@ export function estimate(figure, asText = (value) => value.toFixed(2)) {
 /** Why a number is missing. */
 export function undefinedWords(reason) {
   if (!reason) return "not known yet";
-  return /^(for |not |no |kept)/.test(reason) ? reason : `undefined because ${reason.replace(/^undefined because /, "")}`;
+  return /^(for reviewers|not known)/.test(reason) ? reason : `undefined because ${reason.replace(/^undefined because /, "")}`;
 }
 
 /**
