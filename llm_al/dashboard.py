@@ -20,7 +20,9 @@ class Headway:
     Parameters
     ----------
     n_texts : int
-        Pool texts that a person has answered in any way; counts against `budget`, which None leaves open.
+        Pool texts that a person has answered in any way.
+    n_counted : int
+        What counts against `budget`, which None leaves open: each person once a text.
     n_waiting, n_wanted, n_held : int
         Questions that wait, answers that they still want, and questions in somebody's hands.
     state : str
@@ -32,6 +34,7 @@ class Headway:
     n_pool: int
     n_texts: int
     n_answers: int
+    n_counted: int
     budget: int | None
     n_waiting: int
     n_wanted: int

@@ -50,13 +50,15 @@ class _Facts:
     at_s : ndarray of shape (k,)
         When the answers of the last hour came, in row order.
     who : tuple of str, length k
-    n_texts : int
+    n_texts, n_counted : int
+        Answered texts, and pairs of a text and a person who answered it.
     """
 
     people: PeopleFigures | None = None
     at_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     who: tuple[str, ...] = ()
     n_texts: int = 0
+    n_counted: int = 0
 
 
 @dataclass
@@ -131,6 +133,7 @@ class Dashboards:
             np.array([answer.created_s for answer in recent]),
             tuple(answer.annotation.source for answer in recent),
             len({answer.ordinal for answer in answers}),
+            len({(answer.ordinal, answer.annotation.source) for answer in answers}),
         )
 
     def _recent(self, answers: Sequence[Asked]) -> list[Asked]:
@@ -153,6 +156,7 @@ class Dashboards:
             n_pool=self.store.n_examples(Split.POOL),
             n_texts=facts.n_texts,
             n_answers=facts.people.n_answers if facts.people is not None else 0,
+            n_counted=facts.n_counted,
             budget=self.limits.human_labels,
             n_waiting=n_waiting,
             n_wanted=n_wanted,
@@ -192,7 +196,7 @@ class Dashboards:
         window = min(float(ages.max(initial=0.0)), float(_PACE_MINUTES))
         per_minute = float(is_now.sum()) / max(window, 1.0)
         counts = np.bincount(ages[ages < _RECENT_MINUTES].astype(np.intp), minlength=_RECENT_MINUTES)
-        missing = None if progress.budget is None else max(progress.budget - progress.n_texts, 0)
+        missing = None if progress.budget is None else max(progress.budget - progress.n_counted, 0)
         return Pace(
             per_minute=per_minute,
             minutes_left=progress.n_wanted / per_minute if per_minute else None,

@@ -150,6 +150,8 @@ class FormFigures:
 class CoverageFigures:
     """How often the labels that a form offered first held the answer, also where the whole list was asked for.
 
+    Of the form ``list`` are questions that had such labels and did not show them: nothing influenced these answers.
+
     Parameters
     ----------
     n, n_outside : int

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from llm_al.dashboard import Dashboard, Headway, Pace
 from llm_al.measures import AgreementFigures, CoverageFigures, PeopleFigures, PersonFigures
 from llm_al.people import person_name
+from llm_al.phrasing import Form
 from llm_al.reports.amounts import count, estimate, number, percent, seconds
 
 __all__ = ["people_text"]
@@ -36,10 +37,12 @@ def people_text(dashboard: Dashboard) -> str:
 
 
 def _progress(progress: Headway) -> str:
-    budget = "" if progress.budget is None else f" of {count(progress.budget)}"
+    budget = (
+        "" if progress.budget is None else f" ({count(progress.n_counted)} of {count(progress.budget)} labels used)"
+    )
     stop = f" ({progress.stop_reason})" if progress.stop_reason else ""
     return (
-        f"{_STATES[progress.state]}{stop}: {count(progress.n_texts)}{budget} texts answered, "
+        f"{_STATES[progress.state]}{stop}: {count(progress.n_texts)} texts answered{budget}, "
         f"{count(progress.n_waiting)} waiting, {count(progress.n_held)} in hand"
     )
 
@@ -101,8 +104,10 @@ def _questions(people: PeopleFigures) -> list[str]:
 
 
 def _coverage(row: CoverageFigures) -> str:
+    # A list may have a set of labels that nobody was shown, to see without influence what it would have held.
+    form = "list, which did not show them" if row.form == Form.LIST else row.form
     return (
-        f"  {row.form}: the {number(row.n_options, 1)} labels offered first held "
+        f"  {form}: the {number(row.n_options, 1)} labels offered first held "
         f"{estimate(row.empirical, is_share=True)} of {count(row.n)} answers; meant were {percent(row.nominal)}"
     )
 

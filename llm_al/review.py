@@ -182,7 +182,8 @@ class Review:
         return find_disputes(self.store, self.scheme, self.consensus, self._last_student())
 
     def _find_suspects(self) -> list[LabelSuspect]:
-        return label_suspects(self.store.annotations(), self.corpus(), self.consensus)
+        gold = {id_: ruling.label for id_, ruling in self.store.rulings.standing().items()}
+        return label_suspects(self.store.annotations(), self.corpus(), self.consensus, gold=gold)
 
     def _last_student(self) -> Suggestions:
         number = self.store.n_rounds_finished()

@@ -1,6 +1,6 @@
 """Labels of people that are likely wrong, by students that have not learned from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from llm_al.corpus import Corpus
 from llm_al.evaluation.cross_fit import CrossFit
 from llm_al.evaluation.label_errors import find_label_errors
 from llm_al.protocols import Aggregator
-from llm_al.types import Annotation
+from llm_al.types import Annotation, Known
 
 __all__ = ["LabelSuspect", "label_suspects"]
 
@@ -36,13 +36,15 @@ class LabelSuspect:
     doubt: float
 
 
-def label_suspects(annotations: Sequence[Annotation], corpus: Corpus, consensus: Aggregator) -> list[LabelSuspect]:
+def label_suspects(
+    annotations: Sequence[Annotation], corpus: Corpus, consensus: Aggregator, *, gold: Mapping[str, str] | None = None
+) -> list[LabelSuspect]:
     """Return labels of people that are likely wrong by confident learning, most suspicious first.
 
     Every label that people gave is judged by a logistic regression on the embeddings that was fitted without it.
-    Texts that fit no label are left out.
+    Texts that fit no label are left out. Labels in `gold` (by example id) stand in place of what people said.
     """
-    human = read_answers(annotations, corpus, consensus).human
+    human = read_answers(annotations, corpus, consensus, known=Known(gold or {})).human
     rows = np.flatnonzero(human >= 0)
     if not len(rows):
         return []

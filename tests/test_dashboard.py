@@ -111,7 +111,7 @@ def test_progress_counts_texts_answers_questions_and_what_is_in_hand(
     work(desk, "bob", "a")
     desk.draw("bob", n=2)
     progress = look().progress
-    assert (progress.n_texts, progress.n_answers, progress.budget) == (3, 3, 30)
+    assert (progress.n_texts, progress.n_answers, progress.n_counted, progress.budget) == (3, 3, 4, 30)
     # t00 has both its answers; nine questions wait for 18 answers, one of which is there.
     assert (progress.n_waiting, progress.n_wanted, progress.n_held) == (9, 17, 2)
     assert progress.state == "asking"
@@ -251,7 +251,7 @@ def test_the_text_names_people_questions_and_reasons(
     project.store.flags.add("t05", person="human:ann", note="odd")
     project.store.rulings.add("t02", "c", person="human:rev", is_gold=True)
     text = people_text(look())
-    assert "people are asked: 5 of 30 texts answered" in text
+    assert "people are asked: 5 texts answered (8 of 30 labels used), 3 waiting" in text
     assert "7.0 answers a minute by 2 people" in text
     assert "ann\n  4 answers, 1 skip; 3.0 s each, 15.0 s in all" in text
     assert "accuracy: 100.0% (29.2-100.0%)" in text
@@ -270,3 +270,16 @@ def test_a_page_gets_what_is_there_while_newer_figures_rest(project: Project, da
     dashboards._facts._rests_until = float("inf")
     project.store.add_annotations([Annotation("t01", "b", "human:eve", AnnotatorKind.HUMAN, form="list")])
     assert dashboards.now().progress.n_answers == 40
+
+
+def test_a_list_that_measures_a_hidden_set_is_told_apart(
+    project: Project, desk: Desk, look: Callable[[], Dashboard]
+) -> None:
+    put = {f"t{n:02d}": Phrasing(Form.LIST, ("a",), 0.9) for n in range(4)}
+    project.store.enqueue(list(put), round=1, reason="r", phrasing=put)
+    work(desk, "ann", "aaab")
+    shown = look()
+    assert shown.people is not None
+    (row,) = shown.people.coverage
+    assert (row.form, row.n, row.empirical.value) == ("list", 4, 0.75)
+    assert "list, which did not show them: the 1.0 labels offered first held 75.0%" in people_text(shown)
