@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, exists, insert, select
+from sqlalchemy import Connection, Row, Select, and_, exists, func, insert, select
 
 from llm_al.errors import StoreError
 from llm_al.store._batches import batches
@@ -26,8 +26,10 @@ _EVERYTHING = select(
     annotators.c.model,
     annotators.c.prompt,
 ).select_from(annotations.join(examples).join(annotators))
+# Not `is null`: SQLite would take the unique index of that column for the best way in and read every label there is.
 IS_STANDING = and_(
-    annotations.c.retracts.is_(None), ~exists(select(_later.c.id).where(_later.c.retracts == annotations.c.id))
+    func.coalesce(annotations.c.retracts, 0) == 0,
+    ~exists(select(_later.c.id).where(_later.c.retracts == annotations.c.id)),
 )
 _STANDING = _EVERYTHING.where(IS_STANDING)
 
