@@ -2,14 +2,18 @@
 import { fill, make } from "./dom.js";
 import { REST } from "./forms.js";
 
-/** Open a window; gives what `close(value)` is called with, or null after Escape. */
+/**
+ * Open a window; gives what `close(value)` is called with, or null after Escape.
+ *
+ * What waits for it goes on before the next key: a note is kept before the label after it is pressed.
+ */
 export function openDialog(build) {
   return new Promise((resolve) => {
-    let result = null;
     const dialog = make("dialog", { "aria-labelledby": "dialog-title" });
-    const close = (value) => { result = value; dialog.close(); };
+    const finish = (value) => { dialog.remove(); resolve(value); };
+    const close = (value) => { dialog.close(); finish(value); };
     fill(dialog, ...build(close));
-    dialog.addEventListener("close", () => { dialog.remove(); resolve(result); });
+    dialog.addEventListener("close", () => finish(null));
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
     document.body.append(dialog);
     dialog.showModal();

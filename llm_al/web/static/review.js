@@ -20,6 +20,7 @@ const state = { kind: "disagreements", cases: [], total: 0, offset: 0, at: 0, ru
 let scheme = null;
 let search = null;
 let keys = new Map();
+let nLoads = 0;
 
 const current = () => state.cases[state.at];
 
@@ -38,8 +39,11 @@ async function attempt(work) {
 }
 
 async function load(kind, offset = 0, at = 0) {
+  nLoads += 1;
+  const mine = nLoads;
   const found = await attempt(() => get(`/api/review?kind=${kind}&offset=${offset}&n=${PER_PAGE}`));
-  if (!found) return;
+  // Somebody who is quick has chosen another list meanwhile.
+  if (!found || mine !== nLoads) return;
   Object.assign(state, { kind, offset, cases: found.cases, total: found.total, at: Math.min(at, Math.max(found.cases.length - 1, 0)), asOf: found.as_of, note: found.note ?? "" });
   drawAll();
   // A list that is being made in the background is asked for again.

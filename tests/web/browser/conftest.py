@@ -166,14 +166,14 @@ def desk_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield from _serve(tmp_path_factory.mktemp("desk"), desk_work.ask_plainly)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def form_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Questions of every form, a blind one, texts and labels that try to be markup."""
     yield from _serve(tmp_path_factory.mktemp("forms"), desk_work.ask_in_every_form)
 
 
-@pytest.fixture
-def team_server(tmp_path: Path) -> Iterator[tuple[Server, dict[str, str]]]:
+@pytest.fixture(scope="module")
+def team_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
     """A server with accounts, and the login tokens of an owner and two annotators."""
     tokens: dict[str, str] = {}
 
@@ -182,5 +182,5 @@ def team_server(tmp_path: Path) -> Iterator[tuple[Server, dict[str, str]]]:
         for name, role in (("olga", "owner"), ("mia", "annotator"), ("ben", "annotator")):
             tokens[name] = project.roster.add(name, role) or ""
 
-    for server in _serve(tmp_path, prepare):
+    for server in _serve(tmp_path_factory.mktemp("team"), prepare):
         yield server, tokens

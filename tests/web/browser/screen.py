@@ -1,8 +1,10 @@
 """What tests do on the label page: read it, press keys, wait for what comes next."""
 
+from pathlib import Path
 from typing import Any
 
 Page = Any
+INSPECT = (Path(__file__).parent / "inspect.js").read_text(encoding="utf-8").split("\n", 1)[1]
 
 CHANGED = """old => new Promise((done) => {
   const text = document.getElementById("text");

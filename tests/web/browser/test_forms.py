@@ -120,6 +120,7 @@ def test_flags_reach_the_reviewers(form_server: Server, open_page: Callable[...,
     assert screen.text(page) == text
     page.goto(f"{form_server.url}/review")
     page.locator("#tab-flags").click()
+    page.locator("#tab-flags[aria-selected=true]").wait_for()
     page.locator("#case:not([hidden])").wait_for()
     assert page.text_content("#case-text") == text
     assert "two messages in one" in page.text_content("#case-note")

@@ -31,12 +31,11 @@ def answer_by_key(page: Any, label: str) -> None:
 def work_through(page: Any, n: int) -> tuple[dict[str, str], list[str]]:
     """Answer `n` texts; now and then skip, say none of these, or take an answer back. Return answers and undone ids.
 
-    Where keys come faster than any person presses them, the next text may still be on its way; every other turn
-    waits until the answer before has arrived.
+    A text takes longer to read than an answer takes to arrive, so each turn waits for that.
     """
     given, undone = {}, []
     for turn in range(n):
-        screen.ready(page)
+        screen.sent(page)
         text = screen.text(page)
         label = label_of(text)
         if turn % 10 == 3:

@@ -1,18 +1,15 @@
 """Every page: nothing blocked, nothing foreign, every control named, large enough and legible."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llm_al.project import Project
 from tests.fakes.desk_work import EVIL, GOLD, LABELS, id_of
-from tests.web.browser import screen
 from tests.web.browser.conftest import Server, Watched
 
 pytestmark = pytest.mark.slow
-INSPECT = (Path(__file__).parent / "inspect.js").read_text(encoding="utf-8").split("\n", 1)[1]
 PAGES = {"": "#desk:not(.idle)", "review": "#case:not([hidden])", "dashboard": ".tiles", "guidelines": "#prose h2"}
 PAGES |= {"people": "#files > *"}
 LOOKS = {
@@ -43,9 +40,9 @@ def test_pages_are_clean_and_accessible(
     for name, ready in PAGES.items():
         page.goto(f"{reviewed.url}/{name}")
         page.locator(ready).first.wait_for()
-        found[name] = page.evaluate(INSPECT)
+        found[name] = page.evaluate(screen.INSPECT)
     page.goto(f"{reviewed.url}/nothing")
-    found["message"] = page.evaluate(INSPECT)
+    found["message"] = page.evaluate(screen.INSPECT)
     assert {name: complaints for name, complaints in found.items() if complaints} == {}
     # The page that is not there says so in the console.
     assert [text for text in watched.complaints if "404" not in text] == []
@@ -102,36 +99,3 @@ def test_the_theme_is_kept_and_the_dashboard_is_drawn(reviewed: Server, open_pag
     page.reload()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 18, 23)"
-
-
-def test_an_invitation_leads_to_an_account_without_javascript(
-    team_server: tuple[Server, dict[str, str]], open_page: Callable[..., Any]
-) -> None:
-    server, tokens = team_server
-    owner = open_page(server.url, token=tokens["olga"])
-    owner.goto(f"{server.url}/people")
-    owner.get_by_label("Name").fill("noor")
-    owner.get_by_role("button", name="Make a link").click()
-    link = owner.get_by_label("The link").input_value()
-    assert link.startswith(f"{server.url}/invite/")
-    guest = open_page(link, java_script_enabled=False)
-    assert guest.get_by_label("Name").input_value() == "noor"
-    guest.get_by_label("Password", exact=False).first.fill("a long enough sentence")
-    guest.get_by_label("Password again").fill("a long enough sentence")
-    guest.get_by_role("button", name="Join").click()
-    assert guest.url == f"{server.url}/"
-    guest.get_by_role("button", name="Log out").click()
-    assert guest.url == f"{server.url}/login"
-    guest.get_by_label("Name").fill("noor")
-    guest.get_by_label("Password").fill("a long enough sentence")
-    guest.get_by_role("button", name="Log in").click()
-    assert guest.url == f"{server.url}/"
-    noor = open_page(f"{server.url}/login")
-    assert noor.evaluate(INSPECT) == []
-    owner.reload()
-    owner.locator("#people tbody tr", has_text="noor").wait_for()
-    owner.get_by_label("What noor knows well").click()
-    owner.get_by_label("tent_broken").check()
-    owner.get_by_role("button", name="Keep").click()
-    owner.locator(".knows .badge", has_text="tent_broken").wait_for()
-    screen.ready(open_page(server.url, token=tokens["mia"]))

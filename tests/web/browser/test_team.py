@@ -35,6 +35,8 @@ def test_two_people_at_once_and_a_killed_server_lose_nothing(team_server: Team, 
             done[name] += label(page, 2, "1")
     assert not set(done["mia"]) & set(done["ben"])
 
+    for page in pages.values():
+        screen.sent(page)
     server.kill()
     for name, page in pages.items():
         # The texts at hand can still be answered; the answers wait in the tab.
@@ -72,3 +74,34 @@ def test_a_session_that_ends_costs_no_answer(team_server: Team, open_page: Calla
     assert id_of(text) in server.votes()["mia"]
     with Project.open(server.folder) as project:
         assert project.roster.people()
+
+
+def test_an_invitation_leads_to_an_account_without_javascript(team_server: Team, open_page: Callable[..., Any]) -> None:
+    server, tokens = team_server
+    owner = open_page(server.url, token=tokens["olga"])
+    owner.goto(f"{server.url}/people")
+    owner.get_by_label("Name").fill("noor")
+    owner.get_by_role("button", name="Make a link").click()
+    link = owner.get_by_label("The link").input_value()
+    assert link.startswith(f"{server.url}/invite/")
+    guest = open_page(link, java_script_enabled=False)
+    assert guest.get_by_label("Name").input_value() == "noor"
+    guest.get_by_label("Password", exact=False).first.fill("a long enough sentence")
+    guest.get_by_label("Password again").fill("a long enough sentence")
+    guest.get_by_role("button", name="Join").click()
+    assert guest.url == f"{server.url}/"
+    guest.get_by_role("button", name="Log out").click()
+    assert guest.url == f"{server.url}/login"
+    guest.get_by_role("textbox", name="Name").fill("noor")
+    guest.get_by_label("Password", exact=True).fill("a long enough sentence")
+    guest.get_by_role("button", name="Log in").click()
+    assert guest.url == f"{server.url}/"
+    noor = open_page(f"{server.url}/login")
+    assert noor.evaluate(screen.INSPECT) == []
+    owner.reload()
+    owner.locator("#people tbody tr", has_text="noor").wait_for()
+    owner.get_by_label("What noor knows well").click()
+    owner.get_by_label("tent_broken").check()
+    owner.get_by_role("button", name="Keep").click()
+    owner.locator(".knows .badge", has_text="tent_broken").wait_for()
+    screen.ready(open_page(server.url, token=tokens["mia"]))
