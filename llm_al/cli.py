@@ -165,11 +165,17 @@ def status(
     folder: Folder = HERE,
     why: Annotated[str | None, typer.Option(help="Explain one example, by its id.")] = None,
     llm: Annotated[bool, typer.Option("--llm", help="How right the LLM is, and how honest its confidence.")] = False,
+    people: Annotated[bool, typer.Option("--people", help="How far people agree, and how right they are.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far a project is, why one example got its label, or how far the LLM can be believed."""
-    if llm and why is not None:
-        raise DataError("--why and --llm answer different questions; give one of them")
+    """Show how far a project is, why one example got its label, or how far the LLM or people can be believed."""
+    if llm + people + (why is not None) > 1:
+        raise DataError("--why, --llm and --people answer different questions; give one of them")
+    if people:
+        with opened(folder) as project:
+            shown: Any = project.dashboard().to_dict() if as_json else project.people_text()
+        console.print_json(shown) if as_json else console.out.print(shown, markup=False, soft_wrap=True)
+        return
     if llm:
         with opened(folder) as project:
             quality = project.llm.quality()

@@ -13,6 +13,7 @@ from llm_al.dashboard import Dashboard
 from llm_al.dashboards import Dashboards, Limits
 from llm_al.desk import Desk
 from llm_al.people import ask_in_terminal, import_answers, person_name, record_answer
+from llm_al.people_text import people_text
 from llm_al.review import Review
 from llm_al.roster import Roster
 from llm_al.store.files import Artefacts
@@ -125,6 +126,10 @@ class Workplace:
     def dashboard(self) -> Dashboard:
         """Return how far the project is at this moment; cheap enough to ask every few seconds."""
         return self._dashboards.now()
+
+    def people_text(self) -> str:
+        """Return how people agree, how fast and how right they are, in lines of text."""
+        return people_text(self.dashboard())
 
     @cached_property
     def _dashboards(self) -> Dashboards:

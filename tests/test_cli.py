@@ -149,7 +149,7 @@ def test_the_quality_of_the_llm_as_json_gives_reasons_for_what_is_unknown(llm_al
 def test_status_answers_one_question_at_a_time(llm_al: Any, finished: Path) -> None:
     refused = llm_al("status", finished, "--llm", "--why", "t0")
     assert refused.exit_code == 2
-    assert "--why and --llm answer different questions; give one of them" in refused.stderr
+    assert "--why, --llm and --people answer different questions; give one of them" in refused.stderr
 
 
 def test_status_as_json_has_every_round(llm_al: Any, finished: Path) -> None:
