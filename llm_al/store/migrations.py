@@ -63,6 +63,9 @@ def _let_several_people_answer(connection: Connection) -> None:
     _add_column(connection, schema.annotations, "form")
     for name in ("form", "coverage", "cluster", "n_wanted"):
         _add_column(connection, schema.assignments, name)
+    connection.exec_driver_sql("DROP INDEX IF EXISTS assignments_by_priority")
+    for index in schema.assignments.indexes:
+        index.create(connection, checkfirst=True)
     added = ("tickets", "rulings", "flags", "people", "invites", "sessions", "attempts")
     schema.metadata.create_all(connection, tables=[schema.metadata.tables[name] for name in added])
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 __all__ = [
@@ -152,7 +153,8 @@ assignments = Table(
     Column("cluster", Text, nullable=False, server_default=""),
     Column("n_wanted", Integer, nullable=False, server_default="1"),
     UniqueConstraint("ordinal", "round"),
-    Index("assignments_by_priority", "state", "priority"),
+    # In the order in which people are asked, so that the first of thousands are found without sorting.
+    Index("assignments_in_order", "state", text("priority DESC"), "id"),
 )
 
 tickets = Table(

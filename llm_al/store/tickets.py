@@ -17,6 +17,8 @@ __all__ = ["Handed", "Offer", "TicketKind", "Tickets"]
 
 N_OFFERS = 64
 """Free questions among which a person's next one is chosen."""
+N_COUNTED = 200
+"""Free questions are counted one by one up to so many."""
 
 
 class TicketKind(StrEnum):
@@ -167,9 +169,16 @@ class Tickets:
         return [self._hand(connection, annotator, offer, expires_s, now) for offer in chosen.values()]
 
     def n_free(self, connection: Connection, annotator: str, now: float) -> int:
-        """Return how many questions could be handed to a person now."""
-        query = select(func.count()).select_from(assignments).where(_is_free(annotator, now))
-        return connection.execute(query).scalar_one()
+        """Return how many questions could be handed to a person now; from `N_COUNTED` on, others' share is left in."""
+        first = select(assignments.c.id).where(_is_free(annotator, now)).limit(N_COUNTED).subquery()
+        n_found = int(connection.execute(select(func.count()).select_from(first)).scalar_one())
+        if n_found < N_COUNTED:
+            return n_found
+        is_waiting = assignments.c.state == AssignmentState.WAITING.value
+        n_waiting = connection.execute(select(func.count()).select_from(assignments).where(is_waiting)).scalar_one()
+        settled = select(func.count()).select_from(tickets.join(assignments, assignments.c.id == tickets.c.assignment))
+        is_mine = and_(is_waiting, tickets.c.annotator == annotator, tickets.c.state.in_(_SETTLED))
+        return max(n_waiting - connection.execute(settled.where(is_mine)).scalar_one(), n_found)
 
     def check(
         self, connection: Connection, annotator: str, ordinal: int, kind: TicketKind, *, expires_s: float, now: float
