@@ -15,6 +15,7 @@ from llm_al.types import (
     AnnotatorKind,
     AnnotatorQuality,
     Consensus,
+    Known,
     Proba,
 )
 
@@ -52,31 +53,55 @@ class Answers:
     everyone: Mapping[int, Consensus]
     quality: tuple[AnnotatorQuality, ...]
     by_example: Mapping[int, Sequence[Annotation]]
+    settled: frozenset[int] = frozenset()
+    """Positions whose label a reviewer settled; they count as asked, whether somebody answered or not."""
+    n_pairs: int | None = None
 
     @property
     def n_human(self) -> int:
-        """Pool examples that a person has answered: what counts against the budget."""
-        return int(self.is_asked.sum())
+        """Answers of people: what counts against the budget.
+
+        Each person counts once on an example, so that with one person these are the examples with an answer.
+        """
+        return int(self.is_asked.sum()) if self.n_pairs is None else self.n_pairs
+
+    def human_shares(self, rows: Sequence[int], n_classes: int) -> Proba:
+        """Return how people's votes are spread over the labels on some rows, shape (len(rows), c).
+
+        What is settled, or has no vote for a label, is the label alone.
+        """
+        shares = np.eye(n_classes)[self.human[list(rows)]].reshape(len(rows), n_classes)
+        for place, row in enumerate(rows):
+            vote = self.everyone.get(row)
+            if vote is not None and vote.votes and row not in self.settled:
+                shares[place] = vote.votes
+        return shares
 
     def llm_posterior(self, rows: Sequence[int], n_classes: int) -> Proba:
         """Return the LLM's consensus posteriors of some rows, shape (len(rows), c)."""
         return np.array([self.llm[row].posterior for row in rows], dtype=np.float64).reshape(len(rows), n_classes)
 
 
-def read_answers(annotations: Sequence[Annotation], corpus: Corpus, consensus: Aggregator) -> Answers:
+def read_answers(
+    annotations: Sequence[Annotation], corpus: Corpus, consensus: Aggregator, *, known: Known | None = None
+) -> Answers:
     """Sort the annotations of a project by example and by kind of annotator.
 
     Parameters
     ----------
     annotations : sequence of Annotation
         Standing ones only. Those of examples outside the pool are passed over.
+    known : Known, optional
+        Settled labels stand above all answers, and are known without one. A student's probabilities are weighed beside
+        the answers of people; the LLM's consensus is its own.
     """
+    gold = known.gold if known is not None else {}
     position_of = corpus.position_of
     pool = [answer for answer in annotations if answer.example_id in position_of]
     by_example: dict[int, list[Annotation]] = {}
     for answer in pool:
         by_example.setdefault(position_of[answer.example_id], []).append(answer)
-    votes, quality = consensus.aggregate(pool)
+    votes, quality = consensus.aggregate(pool, known=known)
     everyone = {position_of[vote.example_id]: vote for vote in votes}
     machine = [answer for answer in pool if answer.kind is AnnotatorKind.LLM]
     llm = {position_of[vote.example_id]: vote for vote in consensus.aggregate(machine)[0]}
@@ -89,7 +114,26 @@ def read_answers(annotations: Sequence[Annotation], corpus: Corpus, consensus: A
         is_outside[position] = label == NONE_OF_THESE
         if label in corpus.scheme.names:
             human[position] = corpus.scheme.index(label)
-    return Answers(human, is_asked, is_outside, is_llm, llm, everyone, tuple(quality), by_example)
+    settled = _settle(gold, corpus, human=human, is_asked=is_asked, is_outside=is_outside)
+    n_pairs = len({(answer.example_id, answer.source) for answer in pool if answer.kind.is_human})
+    return Answers(human, is_asked, is_outside, is_llm, llm, everyone, tuple(quality), by_example, settled, n_pairs)
+
+
+def _settle(
+    gold: Mapping[str, str],
+    corpus: Corpus,
+    *,
+    human: NDArray[np.int64],
+    is_asked: NDArray[np.bool_],
+    is_outside: NDArray[np.bool_],
+) -> frozenset[int]:
+    """Write settled labels into the arrays of one `Answers` that is being made; return their positions."""
+    rows = {corpus.position_of[id_]: label for id_, label in gold.items() if id_ in corpus.position_of}
+    for position, label in rows.items():
+        is_asked[position] = True
+        is_outside[position] = label == NONE_OF_THESE
+        human[position] = corpus.scheme.index(label) if label in corpus.scheme.names else NO_LABEL
+    return frozenset(rows)
 
 
 def _human_label(answers: Sequence[Annotation], vote: Consensus | None) -> str:

@@ -125,10 +125,13 @@ class Assembly:
             router=TwoStage(**settings.model_dump()),
             llm=self.llm(),
             human=self.human(),
-            consensus=registry.make("consensus", "one_coin", labels=self.scheme.names),
+            consensus=registry.make(
+                "consensus", config.consensus.name, labels=self.scheme.names, **config.consensus.options
+            ),
             supervision=Supervision(
                 registry.make("pseudo_labeler", config.pseudo_labels.name, **config.pseudo_labels.options),
                 Guard() if config.pseudo_labels.guard else None,
+                is_subjective=config.human.subjective,
             ),
             stopping=self.stopping(),
             demonstrator=self._demonstrator,
@@ -143,6 +146,8 @@ class Assembly:
             initial=strategy.initial,
             per_round=strategy.human_per_round,
             max_human_labels=self.config.budget.human_labels,
+            overlap=self.config.human.overlap,
+            second_share=self.config.human.second_opinions,
         )
         return Plan(places, strategy.llm_per_round if has_llm else 0, self.config.seed, self.fingerprint)
 

@@ -20,6 +20,7 @@ from llm_al.evaluation.metrics import evaluate
 from llm_al.evaluation.stopping import Progress as Standing
 from llm_al.evaluation.stopping import prediction_kappa
 from llm_al.measures import Metrics, RoundRecord
+from llm_al.opinions import SecondOpinions, people_at_work
 from llm_al.phrase import NOTE, phrasings_of
 from llm_al.phrasing import Phrasing
 from llm_al.places import Question
@@ -115,8 +116,12 @@ class Loop:
     def _select(self, number: int) -> bool:
         now, rng = self.situation.now(number), self._rng(number, "select")
         n_llm = self._n_for_llm(now)
-        for_people, scores = self.steps.strategy.query(now.view, self.plan.places.open(now.answers.n_human), rng)
-        decisions = self._selected(number, for_people, scores)
+        places, n_places = self.plan.places, self.plan.places.open(now.answers.n_human)
+        for_people, scores = self.steps.strategy.query(now.view, places.n_texts(n_places), rng)
+        again = self._second_opinions(number, for_people, n_places)
+        n_new = places.n_texts(n_places - len(again))
+        for_people, scores = for_people[:n_new], scores[:n_new]
+        decisions = again + self._selected(number, for_people, scores)
         if n_llm:
             is_new = now.view.is_available & ~now.answers.is_llm
             is_new[for_people] = False
@@ -127,11 +132,13 @@ class Loop:
 
     def _route(self, number: int) -> bool:
         now = self.situation.now(number)
-        selected = self.situation.decided(number, Stage.SELECT)
+        selected = self.situation.decided(number, Stage.SELECT, Outcome.SELECTED)
+        n_second = len(self.situation.decided(number, Stage.SELECT, Outcome.SECOND_OPINION))
         was_asked = now.answers.is_llm[self.situation.rows(selected)]
         again = [d for d, asked in zip(selected, was_asked, strict=True) if asked]
         new = [d for d, asked in zip(selected, was_asked, strict=True) if not asked]
-        n_places = self.plan.places.open(now.answers.n_human) - len(again)
+        places = self.plan.places
+        n_places = places.n_texts(places.open(now.answers.n_human) - n_second) - len(again)
         request = self._route_input(now, new, max(n_places, 0))
         self.store.add_decisions(
             [Decision(d.example_id, number, Stage.ROUTE, Outcome.HUMAN, _ASKED_BEFORE, score=d.score) for d in again]
@@ -184,6 +191,7 @@ class Loop:
                 reason=question.reason,
                 priority=question.priority,
                 is_blind=question.is_blind,
+                n_wanted=question.n_wanted,
                 phrasing=phrasings,
             )
         waiting = self.store.examples_by_id([question.example_id for question in self.store.pending()])
@@ -250,13 +258,15 @@ class Loop:
         """Return what people are asked in a round: decided once, since answers change the budget that is left."""
         kept = self.store.read_note(number, "questions")
         if kept is None:
-            rank = {d.example_id: row for row, d in enumerate(self.situation.decided(number, Stage.SELECT))}
+            picked = self.situation.decided(number, Stage.SELECT, Outcome.SELECTED)
+            rank = {d.example_id: row for row, d in enumerate(picked)}
             direct = self.situation.decided(number, Stage.ROUTE, Outcome.HUMAN)
             questions = self.plan.places.share_out(
                 self.situation.answers().n_human,
                 audits=self.situation.decided(number, Stage.AUDIT),
                 direct=sorted(direct, key=lambda d: rank[d.example_id]),
                 doubtful=self.situation.decided(number, Stage.REVIEW, Outcome.ESCALATE),
+                second=self.situation.decided(number, Stage.SELECT, Outcome.SECOND_OPINION),
             )
             kept = [asdict(question) for question in questions]
             self.store.note(number, "questions", kept)
@@ -272,6 +282,19 @@ class Loop:
             kept = self.steps.phrase.decide(self.situation, number, questions, rng)
             self.store.note(number, NOTE, kept)
         return phrasings_of(kept)
+
+    def _second_opinions(self, number: int, picks: Positions, n_places: int) -> list[Decision]:
+        """Return the answered texts on which another opinion is worth more than the last new texts."""
+        places, annotations = self.plan.places, self.store.annotations()
+        n_people = max(len(people_at_work(annotations)), places.overlap)
+        if n_people < 2 or not places.n_second(n_places):
+            return []
+        weighed = SecondOpinions(self.corpus, annotations, self.situation.settled(), n_people)
+        chosen = weighed.choose(picks, places.n_second(n_places), per_pick=places.overlap)
+        return [
+            Decision(o.example_id, number, Stage.SELECT, Outcome.SECOND_OPINION, o.reason, score=o.score)
+            for o in chosen
+        ]
 
     def _selected(self, number: int, positions: Positions, scores: NDArray[np.float64]) -> list[Decision]:
         reason = "picked as number {} of {} from " + f"{len(self.corpus)} texts, with a score of {{:.3f}}"

@@ -187,6 +187,21 @@ class RoundState(Protocol):
         ...
 
 
+class SettledLabel(Protocol):
+    """A label that a reviewer settled."""
+
+    @property
+    def label(self) -> str: ...
+
+
+class SettledLabels(Protocol):
+    """What reviewers settled."""
+
+    def standing(self) -> Mapping[str, SettledLabel]:
+        """Return what holds, by example id."""
+        ...
+
+
 class QueuedQuestion(Protocol):
     """A question that waits for a person."""
 
@@ -196,6 +211,9 @@ class QueuedQuestion(Protocol):
 
 class LoopStore(Protocol):
     """What the loop needs of the one truth of a project. Rows are appended; an undo is a retraction row."""
+
+    @property
+    def rulings(self) -> SettledLabels: ...
 
     def examples_by_id(self, ids: Sequence[str]) -> list[Example]: ...
 

@@ -1,7 +1,7 @@
 """Where a project stands, read from the store: answers, candidates, the view that steps get."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from llm_al.answers import Answers, read_answers
 from llm_al.candidates import CandidateTable, evidence_from_json, read_candidates
 from llm_al.corpus import Corpus
 from llm_al.measures import Certificate
+from llm_al.opinions import out_of_fold, people_at_work
 from llm_al.pool import PoolView
 from llm_al.protocols import Aggregator, LoopStore
 from llm_al.routers.evidence import Context
@@ -17,10 +18,12 @@ from llm_al.student_files import StudentFiles
 from llm_al.synthesis import read_synthetic
 from llm_al.types import (
     NONE_OF_THESE,
+    Annotation,
     AnnotatorKind,
     Decision,
     Embeddings,
     Example,
+    Known,
     LabelledBank,
     Outcome,
     Positions,
@@ -52,10 +55,33 @@ class Situation:
     students: StudentFiles
     consensus: Aggregator
     n_neighbours: int = 10
+    _heard: dict[int, Mapping[str, tuple[float, ...]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def answers(self) -> Answers:
         """Return all standing answers about the pool."""
-        return read_answers(self.store.annotations(), self.corpus, self.consensus)
+        annotations = self.store.annotations()
+        return read_answers(annotations, self.corpus, self.consensus, known=self.known(annotations))
+
+    def settled(self) -> dict[str, str]:
+        """Return the labels that reviewers settled, by example id."""
+        return {id_: ruling.label for id_, ruling in self.store.rulings.standing().items()}
+
+    def known(self, annotations: Sequence[Annotation]) -> Known:
+        """Return what the consensus is told beside the answers.
+
+        A student speaks where people have answered, and only when several are at work: one person is not outvoted.
+        """
+        gold = self.settled()
+        if len(people_at_work(annotations)) < 2:
+            return Known(gold)
+        said = frozenset((a.example_id, a.source, a.label) for a in annotations if a.kind.is_human)
+        key = hash((said, frozenset(gold.items())))
+        if key not in self._heard:
+            self._heard.clear()
+            self._heard[key] = out_of_fold(annotations, self.corpus, gold)
+        return Known(gold, self._heard[key])
 
     def candidates(self) -> CandidateTable:
         """Return every LLM label that could be accepted, as frozen at review."""

@@ -97,11 +97,14 @@ class Supervision:
         None lets every source in with its own weights.
     max_pseudo_per_label : float
         At most so many pseudo-labels for each other label, drawn at random: more cost time and drown people's labels.
+    is_subjective : bool
+        Whether the student learns how people's votes are spread, instead of the label that they agree on.
     """
 
     pseudo_labeler: PseudoLabeler
     guard: Guard | None
     max_pseudo_per_label: float = 3.0
+    is_subjective: bool = False
 
     def mix(
         self,
@@ -126,7 +129,7 @@ class Supervision:
             Synthetic texts with their embeddings; those of classes without a person's label are learned from,
             unless they hurt.
         """
-        human = _human(answers, view.n_classes)
+        human = _human(answers, view.n_classes, is_subjective=self.is_subjective)
         llm = _llm(view, answers, accepted)
         pseudo = self._pseudo(view, answers, len(human.positions) + len(llm.positions), rng)
         llm_weight, pseudo_weight, reason = 1.0, 1.0, "no guard"
@@ -200,9 +203,12 @@ def _joined(real: TrainingSet, written: TrainingSet) -> TrainingSet:
     )
 
 
-def _human(answers: Answers, n_classes: int) -> _Part:
+def _human(answers: Answers, n_classes: int, *, is_subjective: bool) -> _Part:
     positions = np.flatnonzero(answers.human >= 0)
-    return _Part(positions, np.eye(n_classes)[answers.human[positions]], np.ones(len(positions)))
+    targets = np.eye(n_classes)[answers.human[positions]]
+    if is_subjective:
+        targets = answers.human_shares(positions.tolist(), n_classes)
+    return _Part(positions, targets, np.ones(len(positions)))
 
 
 def _llm(view: PoolView, answers: Answers, accepted: Mapping[int, str]) -> _Part:

@@ -91,6 +91,8 @@ class Outcome(StrEnum):
     """What a decision said."""
 
     SELECTED = "selected"
+    SECOND_OPINION = "second_opinion"
+    """Somebody has answered; another person is to answer too."""
     LLM = "llm"
     HUMAN = "human"
     CANDIDATE = "candidate"

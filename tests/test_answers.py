@@ -64,7 +64,7 @@ def test_a_persons_word_stands_against_any_number_of_models() -> None:
 def test_people_who_disagree_are_merged_into_one_label() -> None:
     answers = read(said(0, "cat", "a"), said(0, "cat", "b"), said(0, "dog", "c"))
     assert answers.human[0] == 0
-    assert answers.n_human == 1
+    assert answers.n_human == 3
 
 
 def test_a_skip_beside_a_label_changes_nothing() -> None:

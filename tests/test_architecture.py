@@ -39,7 +39,7 @@ OUTER |= {"roster", "review", "dashboard", "cli_serve"}
 OUTER |= {"llm_tasks", "proposals", "disagreements", "explore", "keywords", "cli_propose"}
 OUTER |= {"llm_assembly", "llm_settings", "llm_tools", "settings_section", "cli_llm", "cli_shell"}
 LOOP = {"loop", "plan", "situation", "places", "supervision", "student_files", "candidates", "answers", "corpus"}
-LOOP |= {"phrase", "synthesis"}
+LOOP |= {"opinions", "phrase", "synthesis"}
 
 
 def _name(path: Path) -> str:
