@@ -197,6 +197,27 @@ class AgreementFigures:
 
 
 @dataclass(frozen=True)
+class SoftFigures:
+    """How well a student foresaw the spread of people's votes on `n` texts with several, before it learned from them.
+
+    Parameters
+    ----------
+    majority : Estimate
+        Share of texts on which its likeliest label is one that most people gave.
+    distance : float
+        Mean share of its probability that lies elsewhere than the votes do, in [0, 1]: total variation.
+    cross_entropy, entropy : float
+        Of votes and probabilities, and of the votes alone, which no student can go below; in nats.
+    """
+
+    n: int
+    majority: Estimate
+    distance: float
+    cross_entropy: float
+    entropy: float
+
+
+@dataclass(frozen=True)
 class PeopleFigures:
     """What people's answers say about people (most answers first), questions and texts.
 
@@ -218,6 +239,8 @@ class PeopleFigures:
     n_rulings: int = 0
     n_gold: int = 0
     n_flags: int = 0
+    soft: SoftFigures | None = None
+    """Of the report of a task on which people may rightly differ; None elsewhere."""
 
 
 @dataclass(frozen=True)

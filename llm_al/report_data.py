@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -16,6 +17,7 @@ from llm_al.measures import HardExample, PeopleFigures, ReportData
 from llm_al.people_figures import read_people
 from llm_al.reports.model_card import ModelCardData, render
 from llm_al.reports.pseudonyms import pseudonymised
+from llm_al.soft_figures import soft_figures
 from llm_al.store.files import write_atomically
 from llm_al.store.store import SqlStore
 from llm_al.student_files import KeptPredictions
@@ -55,14 +57,22 @@ def read_report(
         facts=tuple(facts),
         recipe=_recipe(loop),
         llm_quality=llm_quality(loop.situation),
-        people=_people(loop, store),
+        people=_people(loop, store, is_subjective=config.human.subjective),
     )
     return pseudonymised(data) if is_pseudonymous else data
 
 
-def _people(loop: Loop, store: SqlStore) -> PeopleFigures | None:
+def _people(loop: Loop, store: SqlStore, *, is_subjective: bool) -> PeopleFigures | None:
     students, scheme = KeptPredictions(loop.students.cache), loop.corpus.scheme
-    return read_people(store, AnswerBook(store, lambda number: Suggestions(store, students, scheme, number)))
+
+    def suggestions(number: int) -> Suggestions:
+        return Suggestions(store, students, scheme, number)
+
+    book = AnswerBook(store, suggestions)
+    people = read_people(store, book)
+    if people is None or not is_subjective:
+        return people
+    return replace(people, soft=soft_figures(book.kept(), scheme, suggestions))
 
 
 def write_model_card(config: ProjectConfig, loop: Loop, number: int) -> None:

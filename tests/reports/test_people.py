@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html import unescape
 
-from llm_al.measures import Estimate
+from llm_al.measures import Estimate, SoftFigures
 from llm_al.reports import html
 from llm_al.reports.people import closest_pairs, label_agreement, short_name
 
@@ -81,3 +81,12 @@ def test_pairs_with_most_common_texts_come_first(peopled_run):
 
 def test_a_name_is_shown_without_its_mark():
     assert (short_name("human:ann"), short_name("import")) == ("ann", "import")
+
+
+def test_where_people_may_differ_the_spread_is_reported_beside_the_majority(peopled_run):
+    soft = SoftFigures(40, Estimate(0.8, 0.64, 0.91), 0.21, 0.7, 0.45)
+    says = words(html.render(replace(peopled_run, people=replace(peopled_run.people, soft=soft))))
+    assert "On 40 texts with several votes, before it had learned from them" in says
+    assert "one that most people gave in 80.0% (64.0-91.0%). 21.0% of its probability lay elsewhere" in says
+    assert "the cross-entropy is 0.700 nats, and 0.450 would be perfect" in says
+    assert "How votes are spread" not in words(html.render(peopled_run))
