@@ -7,6 +7,7 @@ import pytest
 
 from llm_al.project import Project
 from tests.fakes.desk_work import EVIL, GOLD, LABELS, id_of
+from tests.web.browser import screen
 from tests.web.browser.conftest import Server, Watched
 
 pytestmark = pytest.mark.slow
