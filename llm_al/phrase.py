@@ -26,6 +26,8 @@ _COVERAGES = (0.9, 0.95, 0.975, 0.99)
 _LEAST_SEEN = 1e-4
 _LEAST_REPLAYED = 50
 """Answers from which on coverages are compared; before, the nominal one is taken."""
+_WORTHWHILE = 0.95
+"""Larger sets have to be cheaper by this factor: nobody likes a long list for a hundredth of a second."""
 _PRIOR_MISSES = 10.0
 """Misses on full lists that the prior of anchoring is worth."""
 
@@ -86,7 +88,9 @@ class Phrase:
         nominal = replay(past, self.coverage)
         others = [replay(past, coverage) for coverage in _COVERAGES if coverage > self.coverage]
         able = [r for r in others if r.threshold.is_known and len(r.is_hit) >= _LEAST_REPLAYED]
-        return min([nominal, *able], key=lambda record: record.mean_seconds(pace.option_s, pace.list_s))
+        best = min([nominal, *able], key=lambda record: record.mean_seconds(pace.option_s, pace.list_s))
+        saved = best.mean_seconds(pace.option_s, pace.list_s) / nominal.mean_seconds(pace.option_s, pace.list_s)
+        return best if saved <= _WORTHWHILE else nominal
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +12,8 @@ from llm_al.measures import AnswerTime
 from llm_al.phrase import NOTE, Phrase, phrasings_of, timed
 from llm_al.phrasing import Form, Phrasing
 from llm_al.places import Question
+from llm_al.questions.conformal import Asked
+from llm_al.questions.times import Pace
 from llm_al.situation import Situation
 from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Label, LabelScheme
 from tests.fakes import shop
@@ -27,6 +29,7 @@ class Notes:
     said: list[Annotation] = field(default_factory=list)
     kept: dict[tuple[int, str], Any] = field(default_factory=dict)
     times: list[AnswerTime] = field(default_factory=list)
+    rulings: Any = field(default_factory=lambda: SimpleNamespace(standing=dict))
 
     def annotations(self, **_which: Any) -> list[Annotation]:
         return self.said
@@ -199,6 +202,14 @@ def test_people_who_are_swayed_see_fewer_offers() -> None:
         put = world.run(6, Phrase(coverage=0.9, list_share=0.0))
         n_lists.append(sum(one.form is Form.LIST for one in put.values()))
     assert n_lists[1] > n_lists[0]
+
+
+def test_sets_grow_only_where_the_list_takes_long() -> None:
+    world = World()
+    past = [Asked(world.proba[k : k + 40], world.gold[k : k + 40]) for k in range(0, N, 40)]
+    quick, slow = (Phrase(coverage=0.9)._record(past, replace(Pace(), list_s=seconds)) for seconds in (0.4, 100.0))
+    assert quick.threshold.coverage == 0.9
+    assert slow.threshold.coverage > 0.9
 
 
 def test_a_round_is_put_once_however_often_it_is_run(make_project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
