@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import logsumexp
 
+from llm_al.consensus._opinion import Opinion
 from llm_al.consensus._votes import Votes
 
 Floats = NDArray[np.float64]
@@ -66,14 +67,12 @@ class Confusion:
         What each entry counts for its example.
     lesson : ndarray of shape (m,)
         What each entry counts when its voter is learned about.
-    opinion : ndarray of shape (n, c + 1)
-        Log priors of examples that a student has looked at, 0 elsewhere.
+    student : Opinion
     prior : Prior
     """
 
-    def __init__(self, votes: Votes, weight: Floats, lesson: Floats, opinion: Floats, prior: Prior) -> None:
-        self._votes, self._prior, self._opinion = votes, prior, opinion
-        self._has_opinion = opinion.any(axis=1)
+    def __init__(self, votes: Votes, weight: Floats, lesson: Floats, student: Opinion, prior: Prior) -> None:
+        self._votes, self._prior, self._student = votes, prior, student
         n, n_entries = len(votes.example_ids), len(votes.voter)
         pairs, self._pair_of = np.unique(votes.voter * votes.n_outcomes + votes.outcome, return_inverse=True)
         self._voter, self._outcome = pairs // votes.n_outcomes, pairs % votes.n_outcomes
@@ -101,10 +100,10 @@ class Confusion:
 
     def _expect(self, log_learned: Floats, classes: Floats) -> tuple[Floats, float]:
         """Return the posterior, shape (n, c + 1), and the logarithm of the evidence a vote."""
-        prior = np.tile(classes, (len(self._opinion), 1))
+        prior = np.tile(classes, (len(self._votes.example_ids), 1))
         # A student has seen how frequent the labels are; of their prior only what it cannot say is kept.
-        prior[self._has_opinion, :-1] = 0.0
-        logits = prior + self._opinion + self._to_example @ log_learned[self._pair_of]
+        prior[self._student.is_heard, :-1] = 0.0
+        logits = prior + self._student.prior + self._to_example @ log_learned[self._pair_of]
         total = logsumexp(logits, axis=1, keepdims=True) if len(logits) else np.zeros((0, 1))
         return self._votes.clamped(np.exp(logits - total)), float(total.sum()) / self._n_votes
 

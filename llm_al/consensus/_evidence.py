@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_al.consensus._correlation import error_correlation, independence
-from llm_al.consensus._opinion import student_prior
+from llm_al.consensus._opinion import Opinion, read_opinion
 from llm_al.consensus._votes import Votes, mask_overruled
 from llm_al.types import Known
 
@@ -42,19 +42,13 @@ class Evidence:
     is_lesson : ndarray of bool, one an entry
         Whether something can be learned from the vote about its voter: another voter, the student or gold speaks of
         the same example. A voter alone would confirm itself.
-    opinion : ndarray of shape (n, c + 1)
-        Log priors of the examples that the student speaks of, 0 elsewhere.
+    student : Opinion
     """
 
     votes: Votes
     weight: Floats
     is_lesson: NDArray[np.bool_]
-    opinion: Floats
-
-    @property
-    def has_opinion(self) -> NDArray[np.bool_]:
-        """Whether the student speaks of each example, shape (n,)."""
-        return np.asarray(self.opinion.any(axis=1), dtype=np.bool_)
+    student: Opinion
 
     def learned_voters(self) -> NDArray[np.bool_]:
         """Whether anything was learned of each voter, shape (v,)."""
@@ -71,12 +65,12 @@ def gather(votes: Votes, known: Known | None, trust: Trust) -> Evidence:
     """
     settings = {"prior": trust.correlation, "strength": trust.correlation_strength}
     together = error_correlation(votes, **settings, trusts_people=trust.people_stand)
-    weight, is_heard = independence(votes, together), np.ones(len(votes.example_ids), dtype=np.bool_)
+    weight, may_speak = independence(votes, together), np.ones(len(votes.example_ids), dtype=np.bool_)
     if trust.people_stand:
         weight = weight * mask_overruled(votes)
-        is_heard = ~votes.is_settled_by_people
-    opinion, has_voice = student_prior(votes, known, is_heard=is_heard)
-    return Evidence(votes, weight, _is_shared(votes) | has_voice[votes.example], opinion)
+        may_speak = ~votes.is_settled_by_people
+    student = read_opinion(votes, known, may_speak=may_speak)
+    return Evidence(votes, weight, _is_shared(votes) | student.is_heard[votes.example], student)
 
 
 def _is_shared(votes: Votes) -> NDArray[np.bool_]:

@@ -1,5 +1,7 @@
 """A student as one more voter: its calibrated probabilities as the prior of an example."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,12 +13,31 @@ Floats = NDArray[np.float64]
 
 _FLOOR = 1e-4
 """Least probability that a student is believed to give; no student is calibrated beyond it."""
+_DOUBT = 10.0
+"""Examples with votes that the student's skill has to outweigh."""
 
 
-def student_prior(
-    votes: Votes, known: Known | None, *, is_heard: NDArray[np.bool_]
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return log priors over outcomes, shape (n, c + 1), all 0 where the student is not heard, and where it is.
+@dataclass(frozen=True)
+class Opinion:
+    """What a student holds of n examples.
+
+    Parameters
+    ----------
+    prior : ndarray of shape (n, c + 1)
+        Log priors over outcomes, all 0 where it is not heard.
+    is_heard : ndarray of shape (n,), bool
+    skill : float
+        In [0, 1]: the share of the errors of always saying the commonest label that it avoids, where votes say what
+        an error is.
+    """
+
+    prior: Floats
+    is_heard: NDArray[np.bool_]
+    skill: float
+
+
+def read_opinion(votes: Votes, known: Known | None, *, may_speak: NDArray[np.bool_]) -> Opinion:
+    """Return what the student holds of the examples that it may speak of, shape (n,).
 
     The student's weight is learned: one temperature at which it foretells the votes best. The maximum of the
     likelihood of the votes and the hidden labels together would be another one, and a worse: EM then takes the
@@ -29,10 +50,19 @@ def student_prior(
         If there are not as many probabilities as labels.
     """
     proba, has_proba = read_student(votes, known)
-    has_voice = has_proba & is_heard
+    is_heard = has_proba & may_speak
     prior = np.zeros((len(votes.example_ids), votes.n_outcomes))
-    if has_voice.any():
+    if is_heard.any():
         temperature = temperature_of(votes, proba, has_proba)
-        prior[has_voice, :-1] = np.log(np.maximum(scaled(proba[has_voice, :-1], temperature), _FLOOR))
-        prior[has_voice, -1] = -np.log(len(votes.labels))
-    return prior, has_voice
+        prior[is_heard, :-1] = np.log(np.maximum(scaled(proba[is_heard, :-1], temperature), _FLOOR))
+        prior[is_heard, -1] = -np.log(len(votes.labels))
+    return Opinion(prior, is_heard, _skill(votes, proba, has_proba))
+
+
+def _skill(votes: Votes, proba: Floats, has_proba: NDArray[np.bool_]) -> float:
+    counts = votes.clamped(votes.totals(votes.share))
+    rows = np.flatnonzero(has_proba & (counts.sum(axis=1) > 0.0))
+    shares = counts[rows] / counts[rows].sum(axis=1, keepdims=True)
+    own = (1.0 - shares[np.arange(len(rows)), proba[rows].argmax(axis=1)]).sum()
+    commonest = len(rows) - shares.sum(axis=0).max(initial=0.0)
+    return float(np.clip(1.0 - (own + _DOUBT) / (commonest + _DOUBT), 0.0, 1.0))

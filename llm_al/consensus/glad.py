@@ -147,4 +147,4 @@ def _expect(evidence: Evidence, x: Floats, before: Floats) -> tuple[Floats, floa
 def _log_prior(evidence: Evidence, posterior: Floats) -> Floats:
     """Return the student's opinion where it has one, else the log frequencies of the classes; shape (n, c + 1)."""
     classes = np.log(posterior.sum(axis=0) + _CLASS_PSEUDO_COUNT)
-    return np.where(evidence.has_opinion[:, None], evidence.opinion, classes - logsumexp(classes))
+    return np.where(evidence.student.is_heard[:, None], evidence.student.prior, classes - logsumexp(classes))

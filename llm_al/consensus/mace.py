@@ -137,7 +137,7 @@ def _expect(evidence: Evidence, spam: Floats, habit: Floats) -> tuple[Floats, Fl
     guessed = log_s[votes.voter] + log_h[votes.voter, votes.outcome]
     right = np.logaddexp(log_t[votes.voter], guessed)
     count = votes.share * evidence.weight
-    logits = evidence.opinion + votes.totals(count * (right - guessed))
+    logits = evidence.student.prior + votes.totals(count * (right - guessed))
     logits += np.bincount(votes.example, count * guessed, len(votes.example_ids))[:, None]
     total = logsumexp(logits, axis=1, keepdims=True) if len(logits) else np.zeros((0, 1))
     posterior = votes.clamped(np.exp(logits - total))

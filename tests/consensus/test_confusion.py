@@ -145,6 +145,20 @@ def test_a_vote_counts_less_beside_a_student():
     assert of(0.2) < of(0.6) < of(1.0)
 
 
+def test_a_vote_counts_less_beside_a_student_who_foretells_votes_well():
+    labels = [LABELS[i % 2] for i in range(100)]
+    votes = [person(i, label) for i, label in enumerate(labels)] + [person("new", "a")]
+    skilled = {str(i): (0.9, 0.1) if label == "a" else (0.1, 0.9) for i, label in enumerate(labels)}
+    clueless = {str(i): (0.55, 0.45) if i % 4 < 2 else (0.45, 0.55) for i in range(100)}
+
+    def of(proba):
+        method = DawidSkene(LABELS, people_stand=False, target="truth", max_steps=0)
+        consensus, _ = method.aggregate(votes, known=Known(proba={**proba, "new": (0.4, 0.6)}))
+        return consensus[-1].posterior[0]
+
+    assert of(skilled) < 0.5 < of(clueless)
+
+
 def test_a_rare_label_does_not_vanish():
     votes = [person(i, "a", name) for i in range(400) for name in ("ann", "bob")]
     votes += [person("rare", "b", name) for name in ("ann", "bob")]
