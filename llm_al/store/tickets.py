@@ -1,11 +1,27 @@
 """Who was handed which question, until when it is theirs, and what became of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Integer,
+    Row,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from llm_al.errors import TicketGoneError
 from llm_al.phrasing import Phrasing
@@ -17,8 +33,10 @@ __all__ = ["Handed", "Offer", "TicketKind", "Tickets"]
 
 N_OFFERS = 64
 """Free questions among which a person's next one is chosen."""
-N_COUNTED = 200
+N_COUNTED = 100
 """Free questions are counted one by one up to so many."""
+_PER_QUESTION = 8
+"""Free questions that are looked at for each that is wanted in the order of the queue: one cluster counts as one."""
 
 
 class TicketKind(StrEnum):
@@ -83,6 +101,7 @@ Rank = Callable[[Sequence[Offer]], Sequence[Offer]]
 _HELD = TicketState.HELD.value
 _ANSWERED = TicketState.ANSWERED.value
 _SETTLED = (_ANSWERED, TicketState.SKIPPED.value)
+_IS_WAITING = assignments.c.state == AssignmentState.WAITING.value
 _other = tickets.alias("other")
 _HANDED: Select[Any] = select(
     tickets,
@@ -120,28 +139,45 @@ def _handed(row: Row[Any]) -> Handed:
     )
 
 
-def _is_free(annotator: str, now: float) -> ColumnElement[bool]:
-    """Whether a waiting question may be handed to a person: enough people neither have it nor answered it."""
-    mine = select(_other.c.id).where(
-        _other.c.assignment == assignments.c.id,
-        _other.c.annotator == annotator,
-        or_(_other.c.state.in_(_SETTLED), and_(_other.c.state == _HELD, _other.c.expires_s > now)),
-    )
-    taken = (
-        select(func.count())
-        .where(
-            _other.c.assignment == assignments.c.id,
-            or_(_other.c.state == _ANSWERED, and_(_other.c.state == _HELD, _other.c.expires_s > now)),
-        )
-        .scalar_subquery()
-    )
+def _is_free() -> ColumnElement[bool]:
+    """Whether a question may be handed to the person :who: enough people neither have it nor answered it."""
+    who, now = bindparam("who", type_=Text), bindparam("now", type_=Double)
+    is_held = and_(_other.c.state == _HELD, _other.c.expires_s > now)
+    of_it = _other.c.assignment == assignments.c.id
+    mine = select(_other.c.id).where(of_it, _other.c.annotator == who, or_(_other.c.state.in_(_SETTLED), is_held))
+    taken = select(func.count()).where(of_it, or_(_other.c.state == _ANSWERED, is_held)).scalar_subquery()
     said = (
         select(annotations.c.id)
         .join(annotators)
-        .where(annotations.c.ordinal == assignments.c.ordinal, annotators.c.name == annotator, IS_STANDING)
+        .where(annotations.c.ordinal == assignments.c.ordinal, annotators.c.name == who, IS_STANDING)
     )
-    is_waiting = assignments.c.state == AssignmentState.WAITING.value
-    return and_(is_waiting, ~exists(mine), taken < assignments.c.n_wanted, ~exists(said))
+    return and_(_IS_WAITING, ~exists(mine), taken < assignments.c.n_wanted, ~exists(said))
+
+
+def _free() -> Select[Any]:
+    is_answered = and_(_other.c.assignment == assignments.c.id, _other.c.state == _ANSWERED)
+    n_answered = select(func.count()).where(is_answered).scalar_subquery()
+    return (
+        select(assignments, examples.c.id.label("example_id"), n_answered.label("n_answered"))
+        .select_from(assignments.join(examples))
+        .where(_is_free())
+        .order_by(assignments.c.priority.desc(), assignments.c.id)
+        .with_for_update(of=assignments, skip_locked=True)
+    )
+
+
+# Put together once: that takes longer than to run them.
+_FREE = _free()
+_FIRST_FREE = _FREE.limit(bindparam("n", type_=Integer))
+_N_FREE = select(func.count()).select_from(
+    select(assignments.c.id).where(_is_free()).limit(bindparam("n", type_=Integer)).subquery()
+)
+_N_WAITING = select(func.count()).select_from(assignments).where(_IS_WAITING)
+_N_WAITING_WITHOUT = (
+    select(func.count())
+    .select_from(tickets.join(assignments, assignments.c.id == tickets.c.assignment))
+    .where(_IS_WAITING, tickets.c.annotator == bindparam("who", type_=Text), tickets.c.state.in_(_SETTLED))
+)
 
 
 class Tickets:
@@ -156,7 +192,8 @@ class Tickets:
         self, connection: Connection, annotator: str, *, n: int, expires_s: float, now: float, rank: Rank | None = None
     ) -> list[Handed]:
         """Hand up to `n` free questions to a person; one of a cluster brings the others of it along, as one."""
-        offers = self._offers(connection, self._free(annotator, now).limit(N_OFFERS)) if n > 0 else []
+        given = {"who": annotator, "now": now, "n": N_OFFERS if rank is not None else _PER_QUESTION * n}
+        offers = self._offers(connection, _FIRST_FREE, given) if n > 0 else []
         chosen: dict[int, Offer] = {}
         n_drawn = 0
         for offer in rank(offers) if rank is not None else offers:
@@ -170,15 +207,12 @@ class Tickets:
 
     def n_free(self, connection: Connection, annotator: str, now: float) -> int:
         """Return how many questions could be handed to a person now; from `N_COUNTED` on, others' share is left in."""
-        first = select(assignments.c.id).where(_is_free(annotator, now)).limit(N_COUNTED).subquery()
-        n_found = int(connection.execute(select(func.count()).select_from(first)).scalar_one())
+        given = {"who": annotator, "now": now, "n": N_COUNTED}
+        n_found = int(connection.execute(_N_FREE, given).scalar_one())
         if n_found < N_COUNTED:
             return n_found
-        is_waiting = assignments.c.state == AssignmentState.WAITING.value
-        n_waiting = connection.execute(select(func.count()).select_from(assignments).where(is_waiting)).scalar_one()
-        settled = select(func.count()).select_from(tickets.join(assignments, assignments.c.id == tickets.c.assignment))
-        is_mine = and_(is_waiting, tickets.c.annotator == annotator, tickets.c.state.in_(_SETTLED))
-        return max(n_waiting - connection.execute(settled.where(is_mine)).scalar_one(), n_found)
+        n_settled = connection.execute(_N_WAITING_WITHOUT, {"who": annotator}).scalar_one()
+        return max(connection.execute(_N_WAITING).scalar_one() - n_settled, n_found)
 
     def check(
         self, connection: Connection, annotator: str, ordinal: int, kind: TicketKind, *, expires_s: float, now: float
@@ -317,21 +351,7 @@ class Tickets:
         """Return the ordinals of the texts that a person was ever given."""
         return set(connection.execute(select(tickets.c.ordinal).where(tickets.c.annotator == annotator)).scalars())
 
-    def _free(self, annotator: str, now: float) -> Select[Any]:
-        n_answered = (
-            select(func.count())
-            .where(_other.c.assignment == assignments.c.id, _other.c.state == _ANSWERED)
-            .scalar_subquery()
-        )
-        return (
-            select(assignments, examples.c.id.label("example_id"), n_answered.label("n_answered"))
-            .select_from(assignments.join(examples))
-            .where(_is_free(annotator, now))
-            .order_by(assignments.c.priority.desc(), assignments.c.id)
-            .with_for_update(of=assignments, skip_locked=True)
-        )
-
-    def _offers(self, connection: Connection, query: Select[Any]) -> list[Offer]:
+    def _offers(self, connection: Connection, query: Select[Any], given: Mapping[str, Any]) -> list[Offer]:
         return [
             Offer(
                 assignment=row.id,
@@ -342,12 +362,12 @@ class Tickets:
                 round=row.round,
                 n_answered=row.n_answered,
             )
-            for row in connection.execute(query)
+            for row in connection.execute(query, given)
         ]
 
     def _mates(self, connection: Connection, annotator: str, offer: Offer, now: float) -> list[Offer]:
         same = and_(assignments.c.round == offer.round, assignments.c.cluster == offer.phrasing.cluster)
-        return self._offers(connection, self._free(annotator, now).where(same))
+        return self._offers(connection, _FREE.where(same), {"who": annotator, "now": now})
 
     def _hand(self, connection: Connection, annotator: str, offer: Offer, expires_s: float, now: float) -> Handed:
         ticket = self.settle_other(connection, offer.assignment, offer.ordinal, annotator=annotator, now=now)
