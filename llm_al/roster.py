@@ -1,5 +1,6 @@
 """The rules of coming in: accounts, invitations, logins and sessions."""
 
+import ipaddress
 import re
 import time
 import unicodedata
@@ -37,6 +38,15 @@ def clean_name(name: str) -> str:
             "beginning with a letter or digit"
         )
     return plain
+
+
+def _neighbourhood(address: str) -> str:
+    """Return the address, or for IPv6 the network of 64 bits, which one customer has all of."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return address if found.version == 4 else str(ipaddress.ip_network((int(found), 64), strict=False))
 
 
 def _role(role: str) -> str:
@@ -114,6 +124,7 @@ class Roster:
         self._passwords = passwords
         self._rules = rules or RosterRules()
         self._clock = clock
+        self._is_empty = True
 
     @property
     def _secrets(self) -> Passwords:
@@ -124,7 +135,9 @@ class Roster:
 
     def is_empty(self) -> bool:
         """Return whether nobody has an account."""
-        return self._people.is_empty()
+        # Nobody is ever deleted, so that this is asked until the first has come.
+        self._is_empty = self._is_empty and self._people.is_empty()
+        return self._is_empty
 
     def has_owner(self) -> bool:
         """Return whether an active person is owner."""
@@ -276,7 +289,7 @@ class Roster:
 
     def _keys(self, address: str, name: str | None) -> dict[str, int]:
         # Digests: somebody will type a password where the name belongs.
-        keys = {f"address:{digest(address)[:32]}": self._rules.n_free_address}
+        keys = {f"address:{digest(_neighbourhood(address))[:32]}": self._rules.n_free_address}
         if name is not None:
             keys[f"name:{digest(fold(name))[:32]}"] = self._rules.n_free_name
         return keys

@@ -300,6 +300,12 @@ def test_an_address_that_tries_many_names_gets_slower(roster: Roster, clock: Clo
     assert fail(roster, "name99", address="10.0.0.2") == 0.0
 
 
+def test_an_address_of_ipv6_counts_with_its_neighbours(roster: Roster) -> None:
+    assert [fail(roster, f"name{n}", f"2001:db8::{n:x}") for n in range(31)] == [0.0] * 30 + [2.0]
+    assert fail(roster, "name99", "2001:db8:0:1::1") == 0.0
+    assert fail(roster, "name98", "no address") == 0.0
+
+
 def test_failures_are_forgotten_after_an_hour(roster: Roster, clock: Clock) -> None:
     for _ in range(5):
         fail(roster, "ann")

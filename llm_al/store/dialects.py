@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
-__all__ = ["BUSY_TIMEOUT_S", "forbid_changes", "insert_or_keep", "insert_or_replace", "prepare_sqlite"]
+__all__ = ["BUSY_TIMEOUT_S", "forbid_changes", "insert_or_keep", "insert_or_replace", "one_at_a_time", "prepare_sqlite"]
 
 BUSY_TIMEOUT_S = 30.0
 
@@ -70,6 +70,13 @@ def insert_or_replace(dialect: str, table: Table, *, kept: Sequence[str] = ()) -
     key = [column.name for column in table.primary_key]
     changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in {*key, *kept}}
     return statement.on_conflict_do_update(index_elements=key, set_=changed)
+
+
+def one_at_a_time(connection: Connection, table: Table) -> None:
+    """Let transactions that write to `table` wait for each other, where they would count rows side by side."""
+    # SQLite has one writer anyway.
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def forbid_changes(connection: Connection, table: Table) -> None:

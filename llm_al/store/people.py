@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, delete, exists, func, insert, select, up
 
 from llm_al.errors import AccessError
 from llm_al.store.database import Database
+from llm_al.store.dialects import one_at_a_time
 from llm_al.store.schema import attempts, invites, people, sessions
 
 __all__ = ["Invite", "People", "Person", "Session", "fold"]
@@ -142,6 +143,7 @@ class People:
             self._add(connection, person)
 
     def _add(self, connection: Connection, person: Person) -> None:
+        one_at_a_time(connection, people)
         if self._find(connection, person.name) is not None:
             raise AccessError(f"the name {person.name!r} is taken; choose another")
         values = {name: getattr(person, name) for name in Person.__slots__}
@@ -158,6 +160,7 @@ class People:
         if "expertise" in values:
             values["expertise"] = json.dumps(list(values["expertise"]))
         with self._database.writing() as connection:
+            one_at_a_time(connection, people)
             person = self._find(connection, name)
             if person is None:
                 raise AccessError("there is nobody of that name; look at the list of people")
@@ -255,6 +258,7 @@ class People:
             Attempts older than this are forgotten.
         """
         with self._database.writing() as connection:
+            one_at_a_time(connection, attempts)
             connection.execute(delete(attempts).where(attempts.c.at_s <= now - window_s))
             waits = [self._wait(connection, key, delay, now) for key, delay in delays.items()]
             if max(waits, default=0.0) > 0.0:

@@ -1,6 +1,7 @@
 """Coming in and going: log in, log out, accept an invitation."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -43,12 +44,12 @@ def _next(given: str) -> str:
 async def _enter(request: Request, name: str, password: str, token: str) -> Entry:
     roster, address = site_of(request).roster, address_of(request).client
     former = request.cookies.get(COOKIE)
+    call: Callable[[], Entry]
     if token:
         call = partial(roster.login_with_token, token, address=address, former=former)
     else:
         call = partial(roster.login, name, password, address=address, former=former)
-    entry: Entry = await site_of(request).logins.run(call)
-    return entry
+    return await site_of(request).logins.run(call)
 
 
 def _welcome(request: Request, entry: Entry, path: str) -> Response:

@@ -12,7 +12,7 @@ from llm_al.web.site import site_of
 
 __all__ = ["PAGES", "render", "router", "show_message"]
 
-router = APIRouter(include_in_schema=True)
+router = APIRouter()
 
 PAGES = {"/": "label", "/review": "review", "/dashboard": "dashboard", "/guidelines": "guidelines", "/people": "people"}
 _NEEDS = {"review": "reviewer", "people": "owner"}

@@ -54,6 +54,12 @@ def change(request: Request, name: _Name, body: PersonBody) -> Response:
     return Json({})
 
 
+@router.post("/people/{name}/token")
+def renew_token(request: Request, name: _Name) -> Response:
+    """Give a person who has lost their password a token to log in with; it is shown this once, sessions end."""
+    return Json({"token": site_of(request).roster.renew_token(name)})
+
+
 @router.get("/invites")
 def invites(request: Request) -> Response:
     """Return all invitations, without what they open."""

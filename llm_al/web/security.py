@@ -98,7 +98,8 @@ class Gate:
             raise MisledError("the length of the body is no number", 400)
         if int(length) > self._settings.max_body_bytes:
             raise MisledError(_too_large(self._settings.max_body_bytes), 413)
-        if scope["method"] in _READING:
+        # Reading the API counts: being given a question takes it from others.
+        if scope["method"] in _READING and not address.path.startswith("/api/"):
             return
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise MisledError("this request comes from another site; use the pages of this server", 403)

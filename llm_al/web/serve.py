@@ -147,12 +147,14 @@ def _announce(
     settings: WebSettings, listener: socket.socket, owner: tuple[str | None, str | None], say: Callable[[str], object]
 ) -> None:
     port = listener.getsockname()[1]
-    name = f"[{settings.host}]" if ":" in settings.host else settings.host
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    name = f"[{shown}]" if ":" in shown else shown
     named = next((allowed for allowed in settings.allowed_hosts if not is_loopback(allowed)), None)
     url = f"http://{name}:{port}{settings.base}/"
     if settings.is_https and named is not None:
         url = f"https://{named}{settings.base}/"
-    say(f"serving on {url} - stop with Ctrl-C")
+    also = "" if shown == settings.host else ", and on every other address of this machine"
+    say(f"serving on {url}{also} - stop with Ctrl-C")
     if owner[1] is not None:
         say(f"{owner[0]} logs in with this link, which is shown only now: {url}login?token={owner[1]}")
 

@@ -2,9 +2,10 @@
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TypeVar
 
 from anyio import CapacityLimiter, WouldBlock, to_thread
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,6 +19,8 @@ from llm_al.web.assets import Assets
 from llm_al.web.settings import WebSettings
 
 __all__ = ["Site", "SlowWork", "site_of"]
+
+T = TypeVar("T")
 
 
 class SlowWork:
@@ -35,7 +38,7 @@ class SlowWork:
         self._threads = CapacityLimiter(n_at_once)
         self._places = CapacityLimiter(n_at_once + n_waiting)
 
-    async def run(self, call: Any) -> Any:
+    async def run(self, call: Callable[[], T]) -> T:
         """Return what ``call()`` returns.
 
         Raises

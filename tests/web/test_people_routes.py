@@ -110,3 +110,13 @@ def test_each_role_has_its_pages(person, name, allowed) -> None:
     }
     assert {path for path, status in found.items() if status == 200} == allowed
     assert set(found.values()) <= {200, 403}
+
+
+def test_who_lost_a_password_gets_a_token(person, staffed) -> None:
+    olga, ann = person("olga"), person("ann")
+    reply = olga.call("POST", "/api/people/ann/token")
+    assert ann.get("/api/next").status_code == 401
+    assert staffed.form("/login", token=reply.json()["token"]).status_code == 303
+    assert staffed.get("/api/scheme").json()["person"]["name"] == "ann"
+    assert olga.call("POST", "/api/people/nobody/token").status_code == 422
+    assert person("rita").call("POST", "/api/people/olga/token").status_code == 403

@@ -101,6 +101,13 @@ def test_another_site_can_change_nothing_even_with_the_token(alone, headers, pat
     assert "comes from another site" in reply.text
 
 
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}])
+def test_another_site_cannot_even_ask_for_a_question(alone, headers) -> None:
+    assert alone.get("/api/next", headers=headers).status_code == 403
+    # A link to a page is no harm.
+    assert alone.get("/", headers=headers).status_code == 200
+
+
 def test_our_own_pages_pass(alone) -> None:
     own = {"Origin": "http://127.0.0.1:8000", "Sec-Fetch-Site": "same-origin", "X-CSRF-Token": alone.csrf_of()}
     (one, *_) = alone.get("/api/next").json()["items"]
