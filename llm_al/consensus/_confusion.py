@@ -73,14 +73,13 @@ class Confusion:
 
     def __init__(self, votes: Votes, weight: Floats, lesson: Floats, student: Opinion, prior: Prior) -> None:
         self._votes, self._prior, self._student = votes, prior, student
-        n, n_entries = len(votes.example_ids), len(votes.voter)
-        pairs, self._pair_of = np.unique(votes.voter * votes.n_outcomes + votes.outcome, return_inverse=True)
+        n = len(votes.example_ids)
+        pairs, pair_of = np.unique(votes.voter * votes.n_outcomes + votes.outcome, return_inverse=True)
         self._voter, self._outcome = pairs // votes.n_outcomes, pairs % votes.n_outcomes
         self._kind = votes.is_human.astype(np.intp)
-        # Sums over entries as products of sparse matrices: examples by entries, and pairs by examples.
-        counted = (votes.share * weight, (votes.example, np.arange(n_entries)))
-        self._to_example = csr_array(counted, shape=(n, n_entries))
-        self._to_pair = csr_array((votes.share * lesson, (self._pair_of, votes.example)), shape=(len(pairs), n))
+        # Sums over entries as products of sparse matrices, examples by pairs of voter and outcome, and back.
+        self._to_example = csr_array((votes.share * weight, (votes.example, pair_of)), shape=(n, len(pairs)))
+        self._to_pair = csr_array((votes.share * lesson, (pair_of, votes.example)), shape=(len(pairs), n))
         self._n_votes = max(float((votes.share * weight).sum()), 1.0)
         self._is_open = bool((votes.outcome == len(votes.labels)).any() or (votes.gold == len(votes.labels)).any())
 
@@ -103,7 +102,7 @@ class Confusion:
         prior = np.tile(classes, (len(self._votes.example_ids), 1))
         # A student has seen how frequent the labels are; of their prior only what it cannot say is kept.
         prior[self._student.is_heard, :-1] = 0.0
-        logits = prior + self._student.prior + self._to_example @ log_learned[self._pair_of]
+        logits = prior + self._student.prior + self._to_example @ log_learned
         total = logsumexp(logits, axis=1, keepdims=True) if len(logits) else np.zeros((0, 1))
         return self._votes.clamped(np.exp(logits - total)), float(total.sum()) / self._n_votes
 

@@ -174,7 +174,7 @@ class DawidSkene:
     target : {"answers", "truth"}
         What the posterior is about: what one more person would say of the text, or what is true. Where people share a
         habit (they read hate as mere offence), the two differ. Labels on which people may differ are better served by
-        "answers": its probabilities are soft labels.
+        "answers": its probabilities are soft labels. Where no person has answered, it is "truth" in any case.
     vote_weight : float
         What a person's vote counts beside a student without skill, in (0, 1]. The default was chosen on train texts
         of md_agreement and davidson_hate.
@@ -242,7 +242,8 @@ class DawidSkene:
         evidence = gather(votes, known, Trust(self.people_stand, self.correlation, self.correlation_strength))
         fit = self._fit(evidence)
         quality = measure_annotators(annotations, _estimated(evidence, fit.accuracy), known=known)
-        posterior = fit.answer if self.target == "answers" else fit.posterior
+        foretold = (self.target == "answers") & (votes.votes_of_people.sum(axis=1) > 0.0)
+        posterior = np.where(foretold[:, None], fit.answer, fit.posterior)
         if self.people_stand:
             posterior = votes.with_people_standing(posterior)
         return to_consensus(votes, annotations, posterior), quality

@@ -134,6 +134,14 @@ def test_answers_keep_the_truths_label_where_errors_are_even():
     assert max(answers[0].posterior) < max(truth[0].posterior)
 
 
+def test_where_only_machines_answered_the_posterior_is_about_the_truth():
+    machines = [Annotation(str(e), LABELS[y], w, AnnotatorKind.LLM, model=w) for e, y, w in VOTES]
+    mixed = [*machines, person("0", "a", "dan")]
+    truth, answers = (DawidSkene(LABELS, target=t).aggregate(mixed)[0] for t in ("truth", "answers"))
+    assert truth[1:] == answers[1:]
+    assert truth[0].posterior != answers[0].posterior
+
+
 def test_a_vote_counts_less_beside_a_student():
     votes = [person(i, "a") for i in range(20)]
     proba = {str(i): (0.15, 0.85) for i in range(20)}
