@@ -167,7 +167,7 @@ def test_a_form_of_another_site_cannot_pass_for_json(alone, content_type) -> Non
 def test_no_page_answers_the_question_whether_another_site_may(alone) -> None:
     asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
     found = alone.options("/api/answers", headers=asked)
-    assert found.status_code == 405
+    assert found.status_code == 403
     assert not [name for name in found.headers if name.startswith("access-control")]
 
 
