@@ -32,8 +32,12 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "llm_al" / "sample"
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 ARGS += ["--disable-sync", "--no-first-run", "--font-render-hinting=none"]
-PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1360, "height": 850}
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": DESKTOP, "color_scheme": "light"},
+    "dark": {"viewport": DESKTOP, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "has_touch": True, "is_mobile": True},
+}
 SETTINGS: dict[str, Any] = {
     "name": "Fernhollow messages",
     "embedder": {"model": "offline"},
@@ -47,6 +51,7 @@ PEOPLE = {"mia": (0.05, 4.0), "ben": (0.2, 6.5), "noor": (0.1, 5.0)}
 
 
 def gold() -> dict[str, str]:
+    """Return the pool's labels."""
     with (SAMPLE / "gold.csv").open(encoding="utf-8") as file:
         return {row["id"]: row["label"] for row in csv.DictReader(file)}
 
@@ -95,12 +100,14 @@ def ask(project: Project) -> None:
 
 
 def likely(label: str, names: list[str], shift: int) -> tuple[str, ...]:
+    """Return three labels that stand for what a student finds plausible."""
     first = label if label in names else names[0]
     at = names.index(first)
     return (first, names[(at + 1 + shift % 3) % len(names)], names[(at + 5) % len(names)])
 
 
 def work(project: Project, person: str, noise: float, seconds: float, rng: np.random.Generator) -> None:
+    """Answer as one person, with a rate of wrong answers, until nothing is left."""
     labels, names = gold(), list(project.scheme.names)
     while tickets := project.desk.draw(person, n=10):
         for ticket in tickets:
@@ -116,6 +123,7 @@ def work(project: Project, person: str, noise: float, seconds: float, rng: np.ra
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
+    """Serve a project on a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -137,10 +145,12 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 def shoot(page: Page, path: Path) -> None:
-    """Save what is on the screen with at most 128 colours."""
+    """Save what is on the screen with at most 160 colours."""
     page.wait_for_timeout(700)
     image = Image.open(BytesIO(page.screenshot()))
-    image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    image.convert("RGB").quantize(160, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
     print(f"{path.name}: {path.stat().st_size // 1024} kB")
 
 
@@ -158,16 +168,12 @@ def to_form(page: Page, form: str) -> None:
 
 
 def photograph(browser: Browser, base: str, out: Path) -> None:
-    looks: list[tuple[str, dict[str, Any]]] = [
-        ("light", {"viewport": DESKTOP, "color_scheme": "light"}),
-        ("dark", {"viewport": DESKTOP, "color_scheme": "dark"}),
-        ("phone", {"viewport": PHONE, "color_scheme": "light", "has_touch": True, "is_mobile": True}),
-    ]
-    for look, options in looks:
+    """Photograph the pages of everyday, in every look."""
+    for look, options in LOOKS.items():
         context = browser.new_context(reduced_motion="reduce", **options)
         page = context.new_page()
         pages = [("label", "#desk:not(.idle)"), ("review", "#case:not([hidden])"), ("dashboard", ".tiles")]
-        for name, ready in [*pages, ("guidelines", "#prose h2"), ("people", "#files > *")]:
+        for name, ready in [*pages, ("guidelines", "#prose h2")]:
             page.goto(f"{base}/{'' if name == 'label' else name}")
             page.locator(ready).first.wait_for(timeout=30_000)
             shoot(page, out / f"web-{name}-{look}.png")
@@ -176,6 +182,7 @@ def photograph(browser: Browser, base: str, out: Path) -> None:
 
 
 def forms(browser: Browser, base: str, out: Path) -> None:
+    """Photograph every form of a question."""
     page = browser.new_page(viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
     page.goto(f"{base}/")
     for form in ("candidates", "verify", "pair", "bulk"):
@@ -189,20 +196,29 @@ def forms(browser: Browser, base: str, out: Path) -> None:
 
 
 def doors(browser: Browser, folder: Path, out: Path) -> None:
-    """Photograph the pages of somebody who is not in yet."""
+    """Photograph the pages of somebody who is not in yet, and the people page where people have accounts."""
     with Project.open(folder) as project:
-        project.roster.add_owner("ann")
-        token = project.roster.invite("annotator", by="ann", name="mia", hours=24.0)
+        key = project.roster.add("ann", "owner")
+        for name, role in (("mia", "reviewer"), ("ben", "annotator"), ("noor", "annotator")):
+            project.roster.add(name, role)
+        project.roster.change("mia", expertise=["safety_report", "damaged_defective"])
+        token = project.roster.invite("annotator", by="ann", name="tove", hours=24.0)
     with serving(folder) as base:
-        for look in ("light", "dark"):
-            page = browser.new_page(viewport=DESKTOP, color_scheme=look)
+        for look, options in LOOKS.items():
+            page = browser.new_page(**options)
             for name, path in (("login", "/login"), ("invite", f"/invite/{token}"), ("message", "/invite/none")):
                 page.goto(base + path)
                 shoot(page, out / f"web-{name}-{look}.png")
+            page.goto(f"{base}/login?token={key}")
+            page.get_by_role("button", name="Log in").click()
+            page.goto(f"{base}/people")
+            page.locator("#people table").wait_for()
+            shoot(page, out / f"web-people-{look}.png")
             page.close()
 
 
 def main() -> None:
+    """Read the arguments, build or take the project, take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))

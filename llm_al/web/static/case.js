@@ -15,7 +15,7 @@ function voteCard({ who, kind, label, score, scoreWord, lines = [], mark = "" })
   const badge = kind ? make("span", { class: "badge", data: { kind } }, KINDS[kind] ?? kind) : null;
   const share = score === null || score === undefined ? null : make("p", { class: "small number" }, `${scoreWord} ${percent(score)}`);
   return make(
-    "div", { class: `vote ${mark}`.trim() }, make("div", { class: "vote-who" }, make("span", { dir: "auto" }, who), badge), make("p", { class: "vote-label", dir: "auto" }, wordOf(label)),
+    "div", { class: `vote ${mark}`.trim() }, make("div", { class: "vote-who" }, who ? make("span", { dir: "auto" }, who) : null, badge), make("p", { class: "vote-label", dir: "auto" }, wordOf(label)),
     share ? meter(score) : null, share, ...lines.map((line) => make("p", { class: "small muted", dir: "auto" }, line)),
   );
 }
@@ -36,7 +36,7 @@ export function drawCase(item, place) {
   byId("case-text").scrollTop = 0;
   const cards = item.votes.map((vote) => fromVote(vote, item.consensus));
   if (item.consensus) cards.unshift(voteCard({ who: "All together", kind: "", label: item.consensus, score: item.posterior, scoreWord: "posterior", mark: "consensus" }));
-  if (item.predicted) cards.push(voteCard({ who: "Student", kind: "student", label: item.predicted, score: item.predicted_score, scoreWord: "probability", mark: item.consensus && item.predicted !== item.consensus ? "against" : "" }));
+  if (item.predicted) cards.push(voteCard({ who: "", kind: "student", label: item.predicted, score: item.predicted_score, scoreWord: "probability", mark: item.consensus && item.predicted !== item.consensus ? "against" : "" }));
   fill(byId("votes"), ...(cards.length ? cards : [make("p", { class: "muted" }, "Nobody has labelled this text yet.")]));
 }
 

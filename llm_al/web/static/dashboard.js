@@ -15,7 +15,7 @@ function tiles({ progress, speed, people, cost }) {
   const budget = progress.budget === null ? "no budget set" : `of ${count(progress.budget)} in the budget`;
   const rounds = `${count(progress.n_rounds)} ${progress.n_rounds === 1 ? "round" : "rounds"} so far`;
   const state = (progress.state === "finished" && progress.stop_reason) || (progress.step && `step: ${progress.step}`) || rounds;
-  const left = speed.minutes_left === null ? undefinedWords(speed.reason) : `${duration(speed.minutes_left * 60)} until nothing waits`;
+  const left = speed.minutes_left === null ? speed.reason : `${duration(speed.minutes_left * 60)} until nothing waits`;
   const alpha = people?.agreement.krippendorff;
   const money = cost.llm_cap_usd === null ? "for the LLM, no cap" : `for the LLM, of at most ${dollars(cost.llm_cap_usd)}`;
   return make(

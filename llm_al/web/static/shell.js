@@ -41,4 +41,5 @@ function choose(button, theme) {
 const button = byId("theme");
 show(button, stored());
 button.hidden = false;
+document.querySelector(".places [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 button.addEventListener("click", () => choose(button, NEXT[button.dataset.theme]));

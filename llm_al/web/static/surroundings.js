@@ -87,8 +87,15 @@ export class Surroundings {
     const [title, text] = STATES[state](standing ?? {});
     setText(byId("state-title"), title);
     setText(byId("state-text"), text);
-    setText(byId("state-more"), standing && state !== "loading" ? `${standing.mine_today} of your answers are from today, ${standing.mine} in all.` : "");
+    setText(byId("state-more"), this.#count(state));
     this.#lookLater(state);
+  }
+
+  #count(state) {
+    const { standing } = this.#desk;
+    const n = this.#outbox.length;
+    if (state === "down") return n ? `${n} ${n === 1 ? "answer waits" : "answers wait"} in this tab.` : "";
+    return standing && state !== "loading" ? `${standing.mine_today} of your answers are from today, ${standing.mine} in all.` : "";
   }
 
   #enter(state) {

@@ -32,7 +32,7 @@ def _missing(what: str) -> None:
     pytest.skip(f"browser tests need Playwright and Chromium: {what}")
 
 
-def _chromium() -> str:
+def find_chromium() -> str:
     given = os.environ.get("LLM_AL_CHROMIUM")
     found = next(filter(None, [given, *map(shutil.which, _NAMES)]), None)
     if found is None:
@@ -46,7 +46,7 @@ def browser() -> Iterator[Any]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         _missing("the package playwright is not installed")
-    executable = _chromium()
+    executable = find_chromium()
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=executable, args=_ARGS)
         yield started

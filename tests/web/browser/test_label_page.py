@@ -184,3 +184,39 @@ def test_an_answer_that_is_refused_comes_back_with_the_reason(
     screen.press(page, "4")
     screen.sent(page)
     assert desk_server.votes()["ann"][id_of(text)].label == LABELS[3]
+
+
+def test_a_text_that_somebody_else_answered_meanwhile_goes_away_with_a_word(
+    desk_server: Server, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(desk_server.url)
+    screen.ready(page)
+    text = screen.text(page)
+    gone = {"status": 409, "content_type": "application/json", "body": '{"error": "it went to somebody else"}'}
+    page.route("**/api/answers", lambda route: route.fulfill(**gone))
+    screen.press(page, "5")
+    page.get_by_text("it went to somebody else").wait_for()
+    page.unroute("**/api/answers")
+    assert screen.waiting_here(page) == 0
+    assert screen.text(page) != text
+
+
+def test_guidelines_of_any_shape_are_drawn_as_text(desk_server: Server, open_page: Callable[..., Any]) -> None:
+    page = open_page(f"{desk_server.url}/guidelines")
+    draw = """async (source) => {
+      const path = document.querySelector("script[src$='shell.js']").src.replace("shell.js", "markdown.js");
+      const box = document.createElement("div");
+      box.append((await import(path)).render(source));
+      return box.innerHTML;
+    }"""
+    sources = {
+        "# A & B\ntext": "<h2>A &amp; B</h2><p>text</p>",
+        "- a\n  - b\n  1. c\n- d": "<ul><li>a<ul><li>b</li></ul><ol><li>c</li></ol></li><li>d</li></ul>",
+        "2. x **y** `<b>`": "<ol><li>x <strong>y</strong> <code>&lt;b&gt;</code></li></ol>",
+        "```\n*open": '<pre tabindex="0"><code>*open</code></pre>',
+        "> said\n> so": "<blockquote><p>said so</p></blockquote>",
+        "[x](javascript:alert) <i>": "<p>[x](javascript:alert) &lt;i&gt;</p>",
+        "snake_case_name * 2 * 3": "<p>snake_case_name * 2 * 3</p>",
+        "|": '<div class="scroll"><table><thead><tr></tr></thead><tbody></tbody></table></div>',
+    }
+    assert {source: page.evaluate(draw, source) for source in sources} == sources
