@@ -186,8 +186,17 @@ async function count(kind) {
   if (found) setText(byId(`tab-${kind}`).querySelector(".count"), String(found.total));
 }
 
+/** A list can be chosen before anything is there. */
+function wireTabs() {
+  for (const tab of document.querySelectorAll('[role="tab"]')) {
+    tab.addEventListener("click", () => {
+      state.kind = tab.dataset.kind;
+      if (search) load(state.kind);
+    });
+  }
+}
+
 function wire() {
-  for (const tab of document.querySelectorAll('[role="tab"]')) tab.addEventListener("click", () => load(tab.dataset.kind));
   const buttons = { "page-back": () => load(state.kind, Math.max(state.offset - PER_PAGE, 0)), "page-on": () => load(state.kind, whereNext().next), "case-back": () => go(state.at - 1), "case-on": () => go(state.at + 1), settle, withdraw: () => rule(null) };
   for (const [id, work] of Object.entries(buttons)) byId(id).addEventListener("click", work);
   byId("rule-note").addEventListener("keydown", (event) => { if (event.key === "Escape") byId("panel").focus(); });
@@ -199,8 +208,9 @@ async function start() {
   if (!scheme) return void setTimeout(start, 3000);
   search = new Search(scheme.labels, { onChoose: rule, onLeave: () => byId("panel").focus({ preventScroll: true }) });
   wire();
-  await load("disagreements");
-  await Promise.all(["label_errors", "flags"].map(count));
+  await load(state.kind);
+  await Promise.all(["disagreements", "label_errors", "flags"].filter((kind) => kind !== state.kind).map(count));
 }
 
+wireTabs();
 start();

@@ -7,12 +7,13 @@ Page = Any
 INSPECT = (Path(__file__).parent / "inspect.js").read_text(encoding="utf-8").split("\n", 1)[1]
 
 CHANGED = """old => new Promise((done) => {
-  const text = document.getElementById("text");
-  const isNew = () => text.textContent !== old || document.getElementById("desk").classList.contains("idle");
+  const [text, desk, state] = ["text", "desk", "state"].map((id) => document.getElementById(id));
+  const isIdle = () => desk.classList.contains("idle");
+  const isNew = () => (isIdle() ? state.dataset.state !== "loading" : text.textContent !== old);
   if (isNew()) return done(true);
   const watch = new MutationObserver(() => { if (isNew()) { watch.disconnect(); done(true); } });
   const everything = { subtree: true, childList: true, characterData: true, attributes: true };
-  watch.observe(document.getElementById("desk"), everything);
+  watch.observe(desk, everything);
   setTimeout(() => done(false), 10000);
   return undefined;
 })"""
