@@ -103,7 +103,7 @@ class Dashboard:
     as_of_s : float
         When the figures of `people` were taken, in seconds since the epoch; the rest is of the moment.
     note : str
-        Why `people` is older than it could be; empty otherwise.
+        Why `people` is missing or older than it could be; empty otherwise.
     """
 
     project: str

@@ -283,3 +283,10 @@ def test_a_list_that_measures_a_hidden_set_is_told_apart(
     (row,) = shown.people.coverage
     assert (row.form, row.n, row.empirical.value) == ("list", 4, 0.75)
     assert "list, which did not show them: the 1.0 labels offered first held 75.0%" in people_text(shown)
+
+
+def test_figures_that_are_not_ready_are_announced(project: Project, dashboards: Dashboards) -> None:
+    project.store.add_annotations([Annotation("t00", "a", "human:ann", AnnotatorKind.HUMAN, form="list")])
+    with dashboards._facts._lock:
+        dashboards._facts._tried = dashboards._facts._key()
+    assert dashboards.now().note == "figures about people are being made"
