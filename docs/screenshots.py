@@ -148,9 +148,7 @@ def shoot(page: Page, path: Path) -> None:
     """Save what is on the screen with at most 256 colours."""
     page.wait_for_timeout(700)
     image = Image.open(BytesIO(page.screenshot()))
-    image.convert("RGB").quantize(256, kmeans=1, dither=Image.Dither.NONE).save(
-        path, optimize=True
-    )
+    image.convert("RGB").quantize(256, kmeans=1, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.name}: {path.stat().st_size // 1024} kB")
 
 
