@@ -12,7 +12,7 @@ const percents = (figure) => estimate(figure, (value) => share(value));
 let drawn = "";
 
 function tiles({ progress, speed, people, cost }) {
-  const budget = progress.budget === null ? "no budget set" : `of ${count(progress.budget)} in the budget`;
+  const budget = progress.budget === null ? "no budget set" : `${count(progress.n_counted)} of ${count(progress.budget)} labels of the budget used`;
   const rounds = `${count(progress.n_rounds)} ${progress.n_rounds === 1 ? "round" : "rounds"} so far`;
   const state = (progress.state === "finished" && progress.stop_reason) || (progress.step && `step: ${progress.step}`) || rounds;
   const left = speed.minutes_left === null ? speed.reason : `${duration(speed.minutes_left * 60)} until nothing waits`;
@@ -21,7 +21,7 @@ function tiles({ progress, speed, people, cost }) {
   return make(
     "dl", { class: "tiles" },
     tile("State", STATES[progress.state] ?? progress.state, state, { isWords: true }),
-    tile("Texts answered", count(progress.n_texts), budget, { meter: progress.budget ? progress.n_texts / progress.budget : null }),
+    tile("Texts answered", count(progress.n_texts), budget, { meter: progress.budget ? progress.n_counted / progress.budget : null }),
     tile("Waiting", count(progress.n_waiting), `${count(progress.n_held)} on somebody's screen`),
     tile("Answers a minute", speed.per_minute.toFixed(1), `${speed.n_at_work} at work; ${left}`),
     tile("Agreement", alpha?.value === null || !alpha ? "undefined" : alpha.value.toFixed(2), alpha?.value === null || !alpha ? undefinedWords(alpha?.reason) : `Krippendorff's alpha${alpha.low === null ? "" : `, ${alpha.low.toFixed(2)} to ${alpha.high.toFixed(2)}`}`, { isWords: !alpha || alpha.value === null }),
@@ -103,7 +103,7 @@ function peoplePanel({ people }) {
 
 function coveragePanel({ people }) {
   const columns = [
-    { title: "Form", cell: (row) => FORMS[row.form] ?? row.form },
+    { title: "Form", cell: (row) => (row.form === "list" ? "whole list (they were not shown)" : FORMS[row.form] ?? row.form) },
     { title: "Answers", isNumber: true, cell: (row) => count(row.n) },
     { title: "Meant to hold", isNumber: true, cell: (row) => share(row.nominal, 1) },
     { title: "Held", isNumber: true, cell: (row) => estimate(row.empirical, (value) => share(value, 1)) },
