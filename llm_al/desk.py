@@ -100,10 +100,16 @@ class Desk:
                 self._take(connection, person_name(person), reply, self.clock(), max_skips)
 
     def take_back(self, person: str, ticket: int) -> Ticket:
-        """Undo an answer and return its question, which is the person's again."""
+        """Undo an answer and return its question, which is the person's again.
+
+        Raises
+        ------
+        TicketGoneError
+            If it is not this person's question, or they skipped it and somebody else has it by now.
+        """
         name, now = person_name(person), self.clock()
         with self.store.database.writing() as connection:
-            handed = self.store.tickets.get(connection, ticket, name)
+            handed = self.store.tickets.answerable(connection, ticket, name, now)
             if handed.annotation is not None:
                 self.store.write_retraction(connection, handed.annotation, expires_s=self._until(now), now=now)
             elif handed.state is not TicketState.HELD:

@@ -72,6 +72,7 @@ def _labelled(now: Moment, corpus: Corpus, position: int, text: str) -> ExportRo
         annotators=tuple(sorted({a.source for a in voters})),
         round=max((a.round for a in voters), default=0),
         agreement=_agreement(given, label),
+        votes={} if vote is None else {n: s for n, s in zip(names, vote.votes, strict=False) if s},
     )
 
 

@@ -77,7 +77,7 @@ class Experience:
 
         def fit(offer: Offer) -> float:
             return sum(
-                p * (mine[label] - np.mean([skill[label] for skill in others]))
+                p * (mine[label] - float(np.mean([skill[label] for skill in others])))
                 for label, p in self.likely(offer).items()
                 if label in mine
             )

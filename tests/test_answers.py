@@ -4,7 +4,7 @@ import pytest
 from llm_al.answers import Answers, read_answers
 from llm_al.consensus.dawid_skene import OneCoin
 from llm_al.corpus import Corpus
-from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Label, LabelScheme
+from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Known, Label, LabelScheme
 
 NAMES = ("cat", "dog")
 HUMAN, LLM, SIMULATED = AnnotatorKind.HUMAN, AnnotatorKind.LLM, AnnotatorKind.SIMULATED
@@ -82,3 +82,33 @@ def test_a_label_that_left_the_list_is_no_label() -> None:
     answers = read_answers([said(0, "cat"), said(1, "bird")], corpus(), OneCoin((*NAMES, "bird")))
     assert answers.human.tolist() == [0, -1, -1, -1]
     assert answers.is_asked[1]
+
+
+def settled(*annotations: Annotation, **gold: str) -> Answers:
+    return read_answers(annotations, corpus(), OneCoin(NAMES), known=Known(gold))
+
+
+def test_a_settled_label_stands_above_all_answers() -> None:
+    answers = settled(said(0, "cat", "a"), said(0, "cat", "b"), e0="dog")
+    assert answers.human[0] == 1
+    assert answers.settled == {0}
+
+
+def test_a_settled_label_is_known_without_an_answer_and_costs_none() -> None:
+    answers = settled(e1="dog", e2=NONE_OF_THESE, elsewhere="cat")
+    assert answers.human.tolist() == [-1, 1, -1, -1]
+    assert answers.is_asked.tolist() == [False, True, True, False]
+    assert answers.is_outside.tolist() == [False, False, True, False]
+    assert answers.n_human == 0
+
+
+def test_each_person_counts_once_on_a_text() -> None:
+    answers = read(said(0, "cat", "a"), said(0, SKIP, "b"), said(0, "dog", "a"), said(1, "cat", "a"))
+    assert answers.n_human == 3
+
+
+def test_shares_are_those_of_peoples_votes() -> None:
+    votes = [said(0, "cat", "a"), said(0, "cat", "b"), said(0, "dog", "c"), said(1, "dog"), said(0, "dog", "m", LLM)]
+    np.testing.assert_allclose(read(*votes).human_shares([0, 1], 2), [[2 / 3, 1 / 3], [0, 1]])
+    np.testing.assert_allclose(settled(*votes, e0="dog").human_shares([0], 2), [[0, 1]])
+    assert read().human_shares([], 2).shape == (0, 2)

@@ -142,7 +142,8 @@ def test_the_command_line_stands_on_the_project_alone() -> None:
 def test_config_is_read_by_outer_layers_only() -> None:
     readers = {_room(module) for module in MODULES if "llm_al.config" in imports(module)}
     outer = {"project", "assembly", "creation", "forecast", "report_data", "registry", "cli", "demo", "settings_page"}
-    assert readers <= outer | {"llm_assembly", "llm_tools", "llm_tasks", "proposals", "workplace", "crowd", "checks", "desk"}
+    people = {"workplace", "crowd", "checks", "desk"}
+    assert readers <= outer | people | {"llm_assembly", "llm_tools", "llm_tasks", "proposals"}
 
 
 def test_learner_and_project_do_not_know_each_other() -> None:

@@ -345,3 +345,19 @@ def test_answer_times_tell_what_was_asked(project: Project, desk: Desk) -> None:
         3,
     )
     assert (second.form, second.options, second.seconds) == ("list", (), 3600.0)
+
+
+def test_a_skip_cannot_be_undone_once_somebody_else_has_the_text(project: Project, desk: Desk) -> None:
+    ask(project, 1)
+    desk.draw("bob")
+    desk.give_back("bob")
+    (ticket,) = desk.draw("ann", n=1)
+    desk.answer("ann", Reply(ticket.id, "skip"))
+    assert desk.take_back("ann", ticket.id).id == ticket.id
+    desk.answer("ann", Reply(ticket.id, "skip"))
+    (other,) = desk.draw("bob", n=1)
+    for change in (lambda: desk.take_back("ann", ticket.id), lambda: desk.answer("ann", Reply(ticket.id, "a"))):
+        with pytest.raises(TicketGoneError, match="you let this text go and somebody else got it"):
+            change()
+    desk.answer("bob", Reply(other.id, "b"))
+    assert [(a.source, a.label) for a in project.store.annotations()] == [("human:ann", "skip"), ("human:bob", "b")]

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_al.places import AUDIT, DOUBTFUL, UNSURE, Places
+from llm_al.places import AUDIT, DOUBTFUL, SECOND, UNSURE, Places
 from llm_al.types import Decision, Outcome, Stage
 
 
@@ -65,3 +65,43 @@ def test_no_share_out_passes_the_budget(
     asked = [id_ for question in questions for id_ in question.example_ids]
     assert len(asked) <= max(budget - n_human, 0)
     assert len(asked) == len(set(asked))
+
+
+def test_each_text_takes_as_many_places_as_people_answer_it() -> None:
+    questions = Places(per_round=10, overlap=3).share_out(
+        5, audits=decisions("a", 2), direct=decisions("d", 9), doubtful=decisions("q", 9)
+    )
+    assert [(len(q.example_ids), q.n_wanted) for q in questions] == [(2, 1), (2, 3), (0, 3)]
+
+
+def test_a_rest_of_the_budget_that_is_too_small_for_the_overlap_is_one_text() -> None:
+    places = Places(per_round=10, max_human_labels=12, overlap=3)
+    questions = places.share_out(10, audits=[], direct=decisions("d", 9), doubtful=[])
+    assert [(len(q.example_ids), q.n_wanted) for q in questions] == [(0, 1), (1, 2), (0, 2)]
+
+
+def test_second_opinions_take_their_share_and_are_blind() -> None:
+    places = Places(per_round=10, second_share=0.3)
+    *_, direct, _, again = places.share_out(
+        5, audits=[], direct=decisions("d", 20), doubtful=[], second=decisions("s", 9)
+    )
+    assert (again.reason, again.is_blind, again.n_wanted) == (SECOND, True, 1)
+    assert again.example_ids == ("s0", "s1", "s2")
+    assert len(direct.example_ids) == 7
+    assert direct.priority < again.priority
+
+
+@given(
+    per_round=st.integers(0, 50),
+    budget=st.integers(1, 100),
+    n_human=st.integers(0, 120),
+    overlap=st.integers(1, 5),
+    sizes=st.tuples(*[st.integers(0, 40)] * 4),
+)
+def test_no_overlap_passes_the_budget(
+    per_round: int, budget: int, n_human: int, overlap: int, sizes: tuple[int, int, int, int]
+) -> None:
+    groups = dict(zip(("audits", "direct", "doubtful", "second"), map(decisions, "adqs", sizes), strict=True))
+    places = Places(20, per_round, budget, overlap, 0.3)
+    questions = places.share_out(n_human, **groups)
+    assert sum(len(q.example_ids) * q.n_wanted for q in questions) <= max(budget - n_human, 0)

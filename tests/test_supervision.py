@@ -145,3 +145,15 @@ def test_a_summary_survives_the_store() -> None:
     summary = Summary(3, 2, 1, (Source.HUMAN, Source.LLM), "why")
     assert Summary.from_json(summary.to_json()) == summary
     assert set(map(type, summary.to_json()["sources"])) == {str}
+
+
+def test_a_subjective_task_is_learned_as_the_spread_of_votes() -> None:
+    world = World()
+    annotations = [*world.people(range(10)), Annotation("e0", "dog", "bob", kind=AnnotatorKind.HUMAN)]
+    answers = read_answers(annotations, world.corpus, OneCoin(NAMES))
+    view = PoolView(world.corpus.texts, world.corpus.embeddings, 2, answers.human, ~answers.is_asked, None, None)
+    for is_subjective, target in ((True, [0.5, 0.5]), (False, [1.0, 0.0])):
+        supervision = Supervision(NoPseudo(), None, is_subjective=is_subjective)
+        mixture = supervision.mix(view, answers, {}, np.random.default_rng(0))
+        np.testing.assert_allclose(mixture.targets[0], target)
+        np.testing.assert_allclose(mixture.targets[1], [0.0, 1.0])

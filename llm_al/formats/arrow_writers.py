@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         ("split", pa.string()),
         # Arrow maps are unknown to `datasets`; a list of pairs is read by both.
         ("proba", pa.list_(pa.struct([("label", pa.string()), ("probability", pa.float64())]))),
+        ("votes", pa.list_(pa.struct([("label", pa.string()), ("share", pa.float64())]))),
     ]
 )
 
@@ -38,6 +39,7 @@ def _batches(rows: Iterable[Exported]) -> Iterator[Any]:
     while part := [values_of(row) for row in islice(iterator, _BATCH_ROWS)]:
         for values in part:
             values["proba"] = [{"label": name, "probability": p} for name, p in values["proba"].items()]
+            values["votes"] = [{"label": name, "share": share} for name, share in values["votes"].items()]
         yield pa.RecordBatch.from_pylist(part, schema=SCHEMA)
 
 
@@ -51,7 +53,7 @@ def _write_batches(writer: Any, rows: Iterable[Exported]) -> int:
 
 
 def write_parquet(rows: Iterable[Exported], target: Path) -> int:
-    """Write Parquet (zstd); `proba` is a list of label and probability."""
+    """Write Parquet (zstd); `proba` and `votes` are lists of pairs."""
     return _write_batches(pq.ParquetWriter(target, SCHEMA, compression="zstd"), rows)
 
 

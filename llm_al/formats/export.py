@@ -47,6 +47,8 @@ class ExportRow:
         Round in which the label was settled.
     reason : str
         Why the example was routed as it was.
+    votes : mapping of str to float
+        Shares of the labels that people gave; empty without an answer with a label.
     """
 
     id: str
@@ -60,6 +62,7 @@ class ExportRow:
     agreement: float | None = None
     reason: str = ""
     split: Split = Split.POOL
+    votes: Mapping[str, float] = field(default_factory=dict)
 
 
 class _Writer(Protocol):

@@ -21,6 +21,7 @@ COLUMNS = (
     "reason",
     "split",
     "proba",
+    "votes",
 )
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -38,12 +39,18 @@ class Exported(Protocol):
         """Probability of every label."""
         ...
 
+    @property
+    def votes(self) -> Mapping[str, float]:
+        """Shares of the labels that people gave."""
+        ...
+
 
 def values_of(row: Exported) -> dict[str, Any]:
     """Return the fields of a row in column order, as plain values."""
     values = {name: getattr(row, name) for name in COLUMNS}
     values["annotators"] = list(row.annotators)
     values["proba"] = {name: float(p) for name, p in row.proba.items()}
+    values["votes"] = {name: float(share) for name, share in row.votes.items()}
     return {name: str(v) if isinstance(v, str) else v for name, v in values.items()}
 
 
@@ -56,7 +63,7 @@ def _defused(value: Any) -> Any:
 
 
 def write_csv(rows: Iterable[Exported], target: Path, *, is_spreadsheet_safe: bool = False) -> int:
-    """Write UTF-8 CSV; `annotators` and `proba` are JSON inside their cells."""
+    """Write UTF-8 CSV; `annotators`, `proba` and `votes` are JSON inside their cells."""
     count = 0
     with target.open("w", encoding="utf-8-sig" if is_spreadsheet_safe else "utf-8", newline="") as stream:
         # Lines end as RFC 4180 wants; with "\n" the module leaves a lone carriage return unquoted.

@@ -257,10 +257,12 @@ class Tickets:
         Raises
         ------
         TicketGoneError
-            If it is not this person's, or its lease ran out and enough others have the question.
+            If it is not this person's, or enough others have the question since the lease ran out or the person
+            skipped it.
         """
         handed = self.get(connection, ticket, annotator)
-        if handed.state is not TicketState.HELD or handed.expires_s > now or handed.assignment is None:
+        is_held = handed.state is TicketState.HELD and handed.expires_s > now
+        if is_held or handed.state is TicketState.ANSWERED or handed.assignment is None:
             return handed
         query = select(func.count()).where(
             tickets.c.assignment == handed.assignment,
@@ -269,7 +271,8 @@ class Tickets:
         )
         wanted = select(assignments.c.n_wanted).where(assignments.c.id == handed.assignment)
         if connection.execute(query).scalar_one() >= connection.execute(wanted).scalar_one():
-            raise TicketGoneError("your time for this text ran out and somebody else got it; go on with the next one")
+            why = "your time for this text ran out" if handed.state is TicketState.HELD else "you let this text go"
+            raise TicketGoneError(f"{why} and somebody else got it; go on with the next one")
         return handed
 
     def settle(

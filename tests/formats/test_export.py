@@ -27,6 +27,7 @@ FULL = ExportRow(
     agreement=1.0,
     reason="agreement 3 of 3",
     split=Split.POOL,
+    votes={"refund": 2 / 3, "naïve": 1 / 3},
 )
 PLAIN = ExportRow("b", "=1+1", "none_of_these")
 NAMES = {"csv": "out.csv", "jsonl": "out.jsonl", "parquet": "out.parquet", "datasets": "out"}
@@ -56,7 +57,8 @@ def test_csv_holds_every_field(tmp_path):
     assert json.loads(full["annotators"]) == ["gpt;v1", "ann"]
     assert json.loads(full["proba"]) == {"refund": 0.75, "naïve": 0.25}
     assert (full["source"], full["round"], full["split"], full["reason"]) == ("llm", "3", "pool", "agreement 3 of 3")
-    assert (plain["posterior"], plain["proba"]) == ("", "{}")
+    assert json.loads(full["votes"]) == {"refund": 2 / 3, "naïve": 1 / 3}
+    assert (plain["posterior"], plain["proba"], plain["votes"]) == ("", "{}", "{}")
 
 
 def test_jsonl_holds_every_field(tmp_path):
@@ -66,6 +68,7 @@ def test_jsonl_holds_every_field(tmp_path):
         "id": "a", "text": FULL.text, "label": "refund", "posterior": 0.75, "source": "llm",
         "annotators": ["gpt;v1", "ann"], "round": 3, "agreement": 1.0, "reason": "agreement 3 of 3",
         "split": "pool", "proba": {"refund": 0.75, "naïve": 0.25},
+        "votes": {"refund": 2 / 3, "naïve": 1 / 3},
     }  # fmt: skip
 
 
@@ -77,7 +80,8 @@ def test_parquet_and_datasets_hold_every_field(tmp_path):
     full, plain = from_parquet
     proba = [{"label": "refund", "probability": 0.75}, {"label": "naïve", "probability": 0.25}]
     assert (full["proba"], full["annotators"], full["round"]) == (proba, ["gpt;v1", "ann"], 3)
-    assert (plain["posterior"], plain["proba"], plain["source"]) == (None, [], "human")
+    assert full["votes"] == [{"label": "refund", "share": 2 / 3}, {"label": "naïve", "share": 1 / 3}]
+    assert (plain["posterior"], plain["proba"], plain["source"], plain["votes"]) == (None, [], "human", [])
 
 
 def test_format_can_be_named(tmp_path):
