@@ -126,7 +126,7 @@ class ConsensusSettings(Section):
     """How the answers of people and LLMs become one label."""
 
     name: str = "one_coin"
-    """`one_coin`, `majority`, or another registered one."""
+    """`majority`, `weighted`, `one_coin`, `dawid_skene`, `glad`, `mace`, `crowdlab`, or a plug-in."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Constructor fields of the chosen one."""
 

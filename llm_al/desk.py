@@ -6,7 +6,7 @@ before its method returns.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -176,6 +176,9 @@ class Desk:
             old = self.store.annotation(connection, handed.annotation)
             if (old.label, old.reason) == (annotation.label, annotation.reason):
                 return
+            # Who saw a proposal once has seen it.
+            was_shown = old.is_suggestion_shown or annotation.is_suggestion_shown
+            annotation = replace(annotation, is_suggestion_shown=was_shown)
             self.store.write_retraction(connection, handed.annotation, expires_s=self._until(now), now=now)
         self.store.write_answer(connection, annotation, ticket=handed, max_skips=max_skips, now=now)
 

@@ -361,3 +361,12 @@ def test_a_skip_cannot_be_undone_once_somebody_else_has_the_text(project: Projec
             change()
     desk.answer("bob", Reply(other.id, "b"))
     assert [(a.source, a.label) for a in project.store.annotations()] == [("human:ann", "skip"), ("human:bob", "b")]
+
+
+def test_whoever_has_seen_a_proposal_has_seen_it_when_they_change_their_mind(project: Project, desk: Desk) -> None:
+    ask(project, 1)
+    (ticket,) = desk.draw("ann")
+    desk.answer("ann", Reply(ticket.id, "a", is_suggestion_shown=True))
+    desk.answer("ann", Reply(ticket.id, "c"))
+    (row,) = project.store.annotations()
+    assert (row.label, row.is_suggestion_shown) == ("c", True)
