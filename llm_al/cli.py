@@ -301,10 +301,13 @@ def predict(
 
 @app.command()
 @clean
-def report(folder: Folder = HERE) -> None:
+def report(
+    folder: Folder = HERE,
+    pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Numbers in place of people's names.")] = False,
+) -> None:
     """Write `report.html`, one file with every figure."""
     with opened(folder) as project:
-        console.out.print(str(project.report()), markup=False)
+        console.out.print(str(project.report(is_pseudonymous=pseudonyms)), markup=False)
 
 
 @app.command()

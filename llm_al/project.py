@@ -305,14 +305,14 @@ class Project(Workplace):
             first_examples=lambda n: self.store.examples(ordinals[:n].tolist()),
         )
 
-    def report(self, *, facts: Sequence[tuple[str, str]] = ()) -> Path:
-        """Write `report.html` and return its path."""
+    def report(self, *, facts: Sequence[tuple[str, str]] = (), is_pseudonymous: bool = False) -> Path:
+        """Write `report.html`, with numbers in place of people's names if wanted, and return its path."""
         from llm_al.report_data import read_report
         from llm_al.reports.html import write as write_html
 
         loop = self.loop()
         path = self.folder / "report.html"
-        write_html(read_report(self.config, loop, self.store, facts=facts), path)
+        write_html(read_report(self.config, loop, self.store, facts=facts, is_pseudonymous=is_pseudonymous), path)
         return path
 
     def loop(self, progress: Progress = _quiet) -> Loop:
