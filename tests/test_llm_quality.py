@@ -27,6 +27,14 @@ class Kept:
     def annotations(self, **_: Any) -> list[Annotation]:
         return self._annotations
 
+    @property
+    def rulings(self) -> "Kept":
+        return self
+
+    def standing(self) -> dict[str, Any]:
+        """No reviewer has settled anything."""
+        return {}
+
     def rounds(self) -> list[dict[str, int]]:
         return [{"number": 1}]
 

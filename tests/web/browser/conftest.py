@@ -40,7 +40,8 @@ def find_chromium() -> str:
     return str(found)
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: its event loop would still run in the tests that come after.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
