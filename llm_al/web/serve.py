@@ -127,7 +127,8 @@ def _refuse_strangers(roster: Roster, settings: WebSettings, folder: Path) -> No
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # Named in full: otherwise asyncio does not know it for TCP, and answers wait 40 ms for each other (Nagle).
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host.strip("[]"), port))
