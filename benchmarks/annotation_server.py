@@ -215,7 +215,12 @@ def summary(log: Sequence[Json], seconds: float) -> Json:
         "requests_per_s": len(calls) / seconds,
         "errors": sum(row["status"] != 200 for row in calls),
         "gone": sum(row["status"] == 409 for row in calls),
+        "failed": dict(Counter(_failure(row) for row in calls if row["status"] not in (200, 409))),
     }
+
+
+def _failure(row: Json) -> str:
+    return f"{row['kind']}: {row.get('error') or row['status']}"
 
 
 def measure(folder: Path, size: Size, habits: Habits, n_workers: int) -> Json:
