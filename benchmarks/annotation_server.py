@@ -31,8 +31,8 @@ from _results import Claim, table, write
 from sqlalchemy import select
 
 from llm_al.annotators.simulated import Simulated
+from llm_al.people.roster import Roster
 from llm_al.project import Project
-from llm_al.roster import Roster
 from llm_al.store.schema import tickets
 from llm_al.types import SKIP, Annotation, AnnotatorKind
 

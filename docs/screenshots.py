@@ -24,7 +24,7 @@ import yaml
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from llm_al.desk_types import Reply
+from llm_al.people.desk_types import Reply
 from llm_al.phrasing import Form, Phrasing
 from llm_al.project import Project
 

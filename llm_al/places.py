@@ -8,6 +8,7 @@ from llm_al.types import Decision
 __all__ = ["Places", "Question"]
 
 AUDIT = "blind check of an LLM label, drawn at random"
+FIRST = "one of the first texts, from which the student begins"
 UNSURE = "the student is unsure about it"
 DOUBTFUL = "the LLM's label is in doubt"
 SECOND = "a second opinion on what somebody has answered"
@@ -93,7 +94,7 @@ class Places:
         n_doubtful = min(len(doubtful), n_texts // 3)
         questions = [
             Question(_ids(audited), AUDIT, 3.0, is_blind=True),
-            Question(_ids(direct[: n_texts - n_doubtful]), UNSURE, 2.0, n_wanted=n_wanted),
+            Question(_ids(direct[: n_texts - n_doubtful]), UNSURE if n_human else FIRST, 2.0, n_wanted=n_wanted),
             Question(_ids(doubtful[:n_doubtful]), DOUBTFUL, 1.0, n_wanted=n_wanted),
         ]
         return [*questions, Question(_ids(again), SECOND, 2.5, is_blind=True)] if again else questions

@@ -26,6 +26,7 @@ from llm_al.label_rows import LabelRows
 from llm_al.llm_tools import LLMTools
 from llm_al.loop import Loop
 from llm_al.notes import Notes
+from llm_al.people.workplace import Workplace
 from llm_al.plan import RoundOutcome
 from llm_al.prediction import Predictor
 from llm_al.protocols import Annotator, FittedStudent, Progress
@@ -33,7 +34,6 @@ from llm_al.status import Status, explain
 from llm_al.store.lock import ProjectLock
 from llm_al.store.store import SqlStore
 from llm_al.types import LabelScheme, Source, Split
-from llm_al.workplace import Workplace
 
 __all__ = ["Columns", "Project"]
 

@@ -8,20 +8,20 @@ from importlib.metadata import version
 
 import numpy as np
 
-from llm_al.answer_book import AnswerBook
 from llm_al.config import ProjectConfig
 from llm_al.label_rows import LabelRows
 from llm_al.llm_quality import llm_quality
 from llm_al.loop import Loop
 from llm_al.measures import HardExample, PeopleFigures, ReportData
-from llm_al.people_figures import read_people
+from llm_al.people.answer_book import AnswerBook
+from llm_al.people.figures import read_people
+from llm_al.people.soft_figures import soft_figures
+from llm_al.people.suggestions import Suggestions
 from llm_al.reports.model_card import ModelCardData, render
 from llm_al.reports.pseudonyms import pseudonymised
-from llm_al.soft_figures import soft_figures
 from llm_al.store.files import write_atomically
 from llm_al.store.store import SqlStore
 from llm_al.student_files import KeptPredictions
-from llm_al.suggestions import Suggestions
 from llm_al.supervision import Summary
 from llm_al.types import Source
 

@@ -34,10 +34,7 @@ SHARED = {"weights"}
 # Outer layers: none of them is imported by the loop or by what the loop stands on.
 OUTER = {"project", "cli", "console", "demo", "web", "assembly", "creation", "config", "registry", "learner", "people"}
 OUTER |= {"llm_quality", "llm_status", "exchange", "argilla_client", "argilla_server"}
-OUTER |= {"desk", "desk_types", "matching", "crowd", "checks", "suggestions", "workplace"}
-OUTER |= {"roster", "review", "dashboard", "cli_serve"}
-OUTER |= {"review_cases", "disputes", "suspects", "dashboards", "answer_book", "people_figures", "soft_figures"}
-OUTER |= {"people_text", "background"}
+OUTER |= {"cli_serve"}
 OUTER |= {"llm_tasks", "proposals", "disagreements", "explore", "keywords", "cli_propose"}
 OUTER |= {"llm_assembly", "llm_settings", "llm_tools", "settings_section", "cli_llm", "cli_shell"}
 LOOP = {"loop", "plan", "situation", "places", "supervision", "student_files", "candidates", "answers", "corpus"}
@@ -92,7 +89,7 @@ def imports(module: str, *, hidden: bool = True) -> frozenset[str]:
 def test_every_folder_and_root_module_has_its_place() -> None:
     rooms = {_room(module) for module in MODULES} - {""}
     folders = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
-    assert folders - {"web", "scale", "sample"} <= STEPS
+    assert folders - {"people", "web", "scale", "sample"} <= STEPS
     assert rooms >= GROUND | STEPS | LOOP
 
 
@@ -142,8 +139,7 @@ def test_the_command_line_stands_on_the_project_alone() -> None:
 def test_config_is_read_by_outer_layers_only() -> None:
     readers = {_room(module) for module in MODULES if "llm_al.config" in imports(module)}
     outer = {"project", "assembly", "creation", "forecast", "report_data", "registry", "cli", "demo", "settings_page"}
-    people = {"workplace", "crowd", "checks", "desk"}
-    assert readers <= outer | people | {"llm_assembly", "llm_tools", "llm_tasks", "proposals"}
+    assert readers <= outer | {"people"} | {"llm_assembly", "llm_tools", "llm_tasks", "proposals"}
 
 
 def test_learner_and_project_do_not_know_each_other() -> None:

@@ -50,9 +50,11 @@ class Evidence:
     is_lesson: NDArray[np.bool_]
     student: Opinion
 
-    def learned_voters(self) -> NDArray[np.bool_]:
-        """Whether anything was learned of each voter, shape (v,)."""
-        return np.bincount(self.votes.voter[self.is_lesson], minlength=len(self.votes.voters)) > 0
+    def estimated(self, accuracy: Floats) -> dict[str, float]:
+        """Return the accuracy, one a voter, of each voter of whom anything was learned, by name."""
+        is_learned = np.bincount(self.votes.voter[self.is_lesson], minlength=len(self.votes.voters)) > 0
+        rows = zip(self.votes.voters, accuracy, is_learned, strict=True)
+        return {name: float(a) for name, a, known in rows if known}
 
 
 def gather(votes: Votes, known: Known | None, trust: Trust) -> Evidence:

@@ -110,7 +110,7 @@ class OneCoin:
         votes = tabulate(annotations, self.labels, known=known)
         evidence = gather(votes, known, Trust(self.people_stand, self.correlation, self.correlation_strength))
         posterior, accuracy = self._fit(evidence)
-        quality = measure_annotators(annotations, _estimated(evidence, accuracy), known=known)
+        quality = measure_annotators(annotations, evidence.estimated(accuracy), known=known)
         return to_consensus(votes, annotations, posterior), quality
 
     def _fit(self, evidence: Evidence) -> tuple[Floats, Floats]:
@@ -137,12 +137,6 @@ def _expect(evidence: Evidence, accuracy: Floats) -> Floats:
     logits = evidence.student.prior + votes.totals(votes.share * evidence.weight * gain[votes.voter])
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return votes.clamped(odds / odds.sum(axis=1, keepdims=True))
-
-
-def _estimated(evidence: Evidence, accuracy: Floats) -> dict[str, float]:
-    """Return the accuracy of each voter of whom anything was learned."""
-    rows = zip(evidence.votes.voters, accuracy, evidence.learned_voters(), strict=True)
-    return {name: float(a) for name, a, is_learned in rows if is_learned}
 
 
 @dataclass(frozen=True)
@@ -241,7 +235,7 @@ class DawidSkene:
         votes = tabulate(annotations, self.labels, known=known)
         evidence = gather(votes, known, Trust(self.people_stand, self.correlation, self.correlation_strength))
         fit = self._fit(evidence)
-        quality = measure_annotators(annotations, _estimated(evidence, fit.accuracy), known=known)
+        quality = measure_annotators(annotations, evidence.estimated(fit.accuracy), known=known)
         foretold = (self.target == "answers") & (votes.votes_of_people.sum(axis=1) > 0.0)
         posterior = np.where(foretold[:, None], fit.answer, fit.posterior)
         if self.people_stand:

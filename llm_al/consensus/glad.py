@@ -93,9 +93,8 @@ class Glad:
         posterior, ability, _ = self.fit(evidence)
         if self.people_stand:
             posterior = votes.with_people_standing(posterior)
-        rows = zip(votes.voters, expit(ability), evidence.learned_voters(), strict=True)
-        estimated = {name: float(a) for name, a, is_learned in rows if is_learned}
-        return to_consensus(votes, annotations, posterior), measure_annotators(annotations, estimated, known=known)
+        quality = measure_annotators(annotations, evidence.estimated(expit(ability)), known=known)
+        return to_consensus(votes, annotations, posterior), quality
 
     def fit(self, evidence: Evidence) -> tuple[Floats, Floats, Floats]:
         """Return the posterior, shape (n, c + 1), abilities, shape (v,), and log b of the examples, shape (n,)."""

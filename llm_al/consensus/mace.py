@@ -94,9 +94,8 @@ class Mace:
         posterior, accuracy, _ = max(runs, key=lambda run: run[2])
         if self.people_stand:
             posterior = votes.with_people_standing(posterior)
-        rows = zip(votes.voters, accuracy, evidence.learned_voters(), strict=True)
-        estimated = {name: float(a) for name, a, is_learned in rows if is_learned}
-        return to_consensus(votes, annotations, posterior), measure_annotators(annotations, estimated, known=known)
+        quality = measure_annotators(annotations, evidence.estimated(accuracy), known=known)
+        return to_consensus(votes, annotations, posterior), quality
 
     def _run(self, evidence: Evidence, rng: np.random.Generator) -> tuple[Floats, Floats, float]:
         """Return posterior (n, c + 1), accuracy (v,) and log evidence a vote from one random start."""

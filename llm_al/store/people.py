@@ -1,4 +1,4 @@
-"""Who may come in: people, invitations, sessions and failed logins, as rows. `llm_al.roster` knows the rules."""
+"""Who may come in: people, invitations, sessions and failed logins, as rows. `llm_al.people.roster` knows the rules."""
 
 import json
 from collections.abc import Callable, Mapping

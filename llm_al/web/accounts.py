@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from llm_al.errors import AccessError, TooOftenError
-from llm_al.roster import Entry
+from llm_al.people.roster import Entry
 from llm_al.web.answers import Json
 from llm_al.web.bodies import LoginBody
 from llm_al.web.forms import bind, check_bound, describe, form_key, read_form

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import llm_al
+from llm_al.people.roster import Roster
 from llm_al.project import Project
-from llm_al.roster import Roster
 from llm_al.web import accounts, export_routes, failures, label_routes, pages, people_routes, review_routes, team_routes
 from llm_al.web.assets import Assets
 from llm_al.web.security import Gate

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from llm_al.desk_types import Reply
+from llm_al.people.desk_types import Reply
 from llm_al.web.answers import Json
 from llm_al.web.bodies import AnswerBody, BulkBody, FlagBody, ReplyBody, UndoBody
 from llm_al.web.sessions import Anybody, Visitor

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from llm_al.people import person_name
+from llm_al.people.answering import person_name
 from llm_al.web.answers import Json
 from llm_al.web.bodies import RulingBody, SettleBody
 from llm_al.web.sessions import Reviewer, needs_reviewer

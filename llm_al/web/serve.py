@@ -13,9 +13,9 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from llm_al.errors import ConfigError
-from llm_al.passwords import new_token
+from llm_al.people.passwords import new_token
+from llm_al.people.roster import Roster, clean_name
 from llm_al.project import Project
-from llm_al.roster import Roster, clean_name
 from llm_al.store.people import fold
 from llm_al.web.app import create_app
 from llm_al.web.keeper import RoundKeeper

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from llm_al.roster import Entry
+from llm_al.people.roster import Entry
 from llm_al.web.forwarding import Address
 from llm_al.web.site import Site, site_of
 

@@ -13,8 +13,8 @@ from starlette.requests import Request
 
 import llm_al
 from llm_al.errors import TooOftenError
+from llm_al.people.roster import Roster
 from llm_al.project import Project
-from llm_al.roster import Roster
 from llm_al.web.assets import Assets
 from llm_al.web.settings import WebSettings
 

@@ -2,7 +2,7 @@
 
 from argon2 import PasswordHasher
 
-from llm_al.passwords import Passwords
+from llm_al.people.passwords import Passwords
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from llm_al.people.roster import Roster
 from llm_al.project import Project
-from llm_al.roster import Roster
 from llm_al.web.app import create_app
 from llm_al.web.settings import WebSettings
 from tests.fakes import shop

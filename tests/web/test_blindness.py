@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from llm_al.people.roster import Roster
 from llm_al.project import Project
-from llm_al.roster import Roster
 from llm_al.web.app import create_app
 from llm_al.web.settings import WebSettings
 from tests.fakes import shop

@@ -267,7 +267,7 @@ def test_what_was_not_foreseen_says_only_where_to_look(alone, monkeypatch, caplo
     def fail(*_args: Any, **_kwargs: Any) -> None:
         raise RuntimeError("secret /srv/project $argon2id$")
 
-    monkeypatch.setattr("llm_al.desk.Desk.history", fail)
+    monkeypatch.setattr("llm_al.people.desk.Desk.history", fail)
     reply = alone.get("/api/history")
     assert reply.status_code == 500
     assert "secret" not in reply.text
@@ -284,7 +284,7 @@ def test_a_store_that_cannot_be_used_is_told_without_its_path(alone, monkeypatch
     def fail(*_args: Any, **_kwargs: Any) -> None:
         raise StoreError("/srv/project.db is being written to")
 
-    monkeypatch.setattr("llm_al.desk.Desk.history", fail)
+    monkeypatch.setattr("llm_al.people.desk.Desk.history", fail)
     reply = alone.get("/api/history")
     assert reply.status_code == 503
     assert reply.json() == {"error": "the database cannot be used at the moment; try again, or ask the owner"}

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llm_al.answer_book import AnswerBook
+from llm_al.people.answer_book import AnswerBook
+from llm_al.people.suggestions import Suggestions
 from llm_al.project import Project
-from llm_al.suggestions import Suggestions
 from llm_al.types import Annotation, AnnotatorKind
 
 

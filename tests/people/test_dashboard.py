@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llm_al.dashboard import Dashboard
-from llm_al.dashboards import Dashboards, Limits
-from llm_al.desk import Desk
-from llm_al.desk_types import Reply
 from llm_al.measures import Metrics, RoundRecord
-from llm_al.people_text import people_text
+from llm_al.people.dashboard import Dashboard
+from llm_al.people.dashboards import Dashboards, Limits
+from llm_al.people.desk import Desk
+from llm_al.people.desk_types import Reply
+from llm_al.people.suggestions import Suggestions
+from llm_al.people.text import people_text
 from llm_al.phrasing import Form, Phrasing
 from llm_al.project import Project
 from llm_al.store.lock import ProjectLock
-from llm_al.suggestions import Suggestions
 from llm_al.types import SKIP, Annotation, AnnotatorKind
 
 
@@ -234,7 +234,7 @@ def test_a_failure_shows_as_a_note(project: Project, dashboards: Dashboards, mon
     def fail(_self: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("llm_al.answer_book.AnswerBook.read", fail)
+    monkeypatch.setattr("llm_al.people.answer_book.AnswerBook.read", fail)
     shown = dashboards.now()
     assert (shown.people, shown.progress.n_pool) == (None, 40)
     assert "failed with ZeroDivisionError" in shown.note

@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llm_al.answer_book import Asked
-from llm_al.soft_figures import soft_figures
+from llm_al.people.answer_book import Asked
+from llm_al.people.soft_figures import soft_figures
 from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, Label, LabelScheme
 
 SCHEME = LabelScheme((Label("a"), Label("b")))

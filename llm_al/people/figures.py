@@ -7,7 +7,6 @@ from statistics import fmean
 
 import numpy as np
 
-from llm_al.answer_book import AnswerBook, Asked, Probe, is_ruling
 from llm_al.consensus.agreement import Agreement, agreement_of
 from llm_al.evaluation.selective import Checked, accuracy_estimate
 from llm_al.measures import (
@@ -19,6 +18,7 @@ from llm_al.measures import (
     PeopleFigures,
     PersonFigures,
 )
+from llm_al.people.answer_book import AnswerBook, Asked, Probe, is_ruling
 from llm_al.phrasing import Form
 from llm_al.store.store import SqlStore
 from llm_al.types import NONE_OF_THESE, SKIP

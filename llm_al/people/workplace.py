@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 from llm_al import registry
 from llm_al.assembly import Assembly
-from llm_al.checks import Checks
 from llm_al.config import ProjectConfig
-from llm_al.crowd import Crowd
-from llm_al.dashboard import Dashboard
-from llm_al.dashboards import Dashboards, Limits
-from llm_al.desk import Desk
-from llm_al.people import ask_in_terminal, import_answers, person_name, record_answer
-from llm_al.people_text import people_text
-from llm_al.review import Review
-from llm_al.roster import Roster
+from llm_al.people.answering import ask_in_terminal, import_answers, person_name, record_answer
+from llm_al.people.checks import Checks
+from llm_al.people.crowd import Crowd
+from llm_al.people.dashboard import Dashboard
+from llm_al.people.dashboards import Dashboards, Limits
+from llm_al.people.desk import Desk
+from llm_al.people.review import Review
+from llm_al.people.roster import Roster
+from llm_al.people.suggestions import Suggestions
+from llm_al.people.text import people_text
 from llm_al.store.files import Artefacts
 from llm_al.store.lock import ProjectLock
 from llm_al.store.store import SqlStore
 from llm_al.student_files import KeptPredictions
-from llm_al.suggestions import Suggestions
 from llm_al.types import LabelScheme
 
 __all__ = ["Workplace"]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from llm_al.people.suggestions import Suggested
 from llm_al.phrasing import Form
-from llm_al.suggestions import Suggested
 
 __all__ = ["Member", "Past", "Reply", "Standing", "Ticket"]
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from llm_al.crowd import Crowd
-from llm_al.desk_types import Reply
+from llm_al.people.crowd import Crowd
+from llm_al.people.desk_types import Reply
 from llm_al.project import Project
 from llm_al.store.people import Person
 from llm_al.store.tickets import Offer

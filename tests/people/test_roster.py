@@ -5,8 +5,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from llm_al.errors import AccessError, MissingExtraError, TooOftenError
-from llm_al.passwords import Passwords, digest
-from llm_al.roster import Roster, RosterRules, clean_name
+from llm_al.people.passwords import Passwords, digest
+from llm_al.people.roster import Roster, RosterRules, clean_name
 from llm_al.store import SqlStore
 from tests.fakes.argon import CHEAP, cheap_passwords
 from tests.fakes.clock import Clock

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_al.answer_book import Asked, is_ruling
 from llm_al.measures import SoftFigures
-from llm_al.people_figures import share_estimate
-from llm_al.suggestions import Suggestions
+from llm_al.people.answer_book import Asked, is_ruling
+from llm_al.people.figures import share_estimate
+from llm_al.people.suggestions import Suggestions
 from llm_al.types import LabelScheme
 
 __all__ = ["soft_figures"]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from llm_al.desk import Desk
-from llm_al.desk_types import Reply, Ticket
 from llm_al.errors import DeskError, LabelError, TicketGoneError
+from llm_al.people.desk import Desk
+from llm_al.people.desk_types import Reply, Ticket
 from llm_al.phrasing import Form, Phrasing
 from llm_al.project import Project
 from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind

@@ -12,18 +12,18 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from llm_al.checks import Checks
 from llm_al.config import HumanSettings
-from llm_al.crowd import Crowd, likely_labels
-from llm_al.desk_types import Member, Past, Reply, Standing, Ticket
 from llm_al.errors import DeskError, LabelError
-from llm_al.people import person_name
+from llm_al.people.answering import person_name
+from llm_al.people.checks import Checks
+from llm_al.people.crowd import Crowd, likely_labels
+from llm_al.people.desk_types import Member, Past, Reply, Standing, Ticket
+from llm_al.people.suggestions import Suggested, Suggestions
 from llm_al.phrasing import Form
 from llm_al.store.assignments import TicketState
 from llm_al.store.lock import is_held
 from llm_al.store.store import SqlStore
 from llm_al.store.tickets import Handed, Offer, Rank
-from llm_al.suggestions import Suggested, Suggestions
 from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind, LabelScheme
 
 __all__ = ["Desk", "Member", "Past", "Reply", "Standing", "Ticket"]

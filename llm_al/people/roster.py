@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from llm_al.errors import AccessError, TooOftenError
-from llm_al.passwords import Passwords, digest, new_token
+from llm_al.people.passwords import Passwords, digest, new_token
 from llm_al.store.people import Invite, People, Person, Session, fold
 
 __all__ = ["ROLES", "Entry", "Roster", "RosterRules", "clean_name"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from llm_al.measures import Estimate, PeopleFigures, PersonFigures
-from llm_al.people import person_name
+from llm_al.people.answering import person_name
 
 __all__ = ["CurvePoint", "Dashboard", "Headway", "Money", "Pace"]
 

@@ -2,9 +2,9 @@ from itertools import count
 
 import pytest
 
-from llm_al.answer_book import Asked, Probe
 from llm_al.measures import PersonFigures
-from llm_al.people_figures import people_figures, share_estimate
+from llm_al.people.answer_book import Asked, Probe
+from llm_al.people.figures import people_figures, share_estimate
 from llm_al.phrasing import Form, Phrasing
 from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from llm_al.config import HumanSettings
-from llm_al.matching import Experience, Expertise, Likely, Spread, label_skill
+from llm_al.people.matching import Experience, Expertise, Likely, Spread, label_skill
 from llm_al.store.assignments import TicketState
 from llm_al.store.schema import tickets
 from llm_al.store.store import SqlStore

@@ -7,20 +7,20 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from llm_al.answer_book import RULING, is_ruling
-from llm_al.background import Background
 from llm_al.corpus import Corpus
-from llm_al.disputes import Dispute, Opinions, find_disputes
 from llm_al.errors import DataError, LabelError
-from llm_al.people import person_name
+from llm_al.people.answer_book import RULING, is_ruling
+from llm_al.people.answering import person_name
+from llm_al.people.background import Background
+from llm_al.people.disputes import Dispute, Opinions, find_disputes
+from llm_al.people.review_cases import Case, CaseReader, Lead, Vote
+from llm_al.people.suggestions import Suggestions
+from llm_al.people.suspects import LabelSuspect, label_suspects
 from llm_al.protocols import Aggregator
-from llm_al.review_cases import Case, CaseReader, Lead, Vote
 from llm_al.store.annotations import AnnotationLog
 from llm_al.store.rulings import Flag
 from llm_al.store.schema import annotations, rulings
 from llm_al.store.store import SqlStore
-from llm_al.suggestions import Suggestions
-from llm_al.suspects import LabelSuspect, label_suspects
 from llm_al.types import NONE_OF_THESE, Annotation, AnnotatorKind, Example, LabelScheme, Split
 
 __all__ = ["KINDS", "Case", "Review", "Vote"]

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from llm_al.dashboard import Dashboard, Headway, Pace
 from llm_al.measures import AgreementFigures, CoverageFigures, PeopleFigures, PersonFigures
-from llm_al.people import person_name
+from llm_al.people.answering import person_name
+from llm_al.people.dashboard import Dashboard, Headway, Pace
 from llm_al.phrasing import Form
 from llm_al.reports.amounts import count, estimate, number, percent, seconds
 

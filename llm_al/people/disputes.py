@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from llm_al.consensus.crowdlab import Crowdlab
+from llm_al.people.suggestions import Suggestions
 from llm_al.protocols import Aggregator
 from llm_al.store.schema import annotations, annotators, examples
 from llm_al.store.store import SqlStore
-from llm_al.suggestions import Suggestions
 from llm_al.types import SKIP, Annotation, AnnotatorKind, Consensus, Known, LabelScheme, Proba, Split
 
 __all__ = ["FIRM", "Dispute", "Opinions", "find_disputes"]

@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from llm_al.background import Background
 from llm_al.errors import StoreError
+from llm_al.people.background import Background
 
 
 class Source:

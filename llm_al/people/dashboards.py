@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import and_, distinct, func, select
 
-from llm_al.answer_book import AnswerBook, Asked, is_ruling
-from llm_al.background import Background
-from llm_al.dashboard import CurvePoint, Dashboard, Headway, Money, Pace
 from llm_al.measures import PeopleFigures, RoundRecord
-from llm_al.people_figures import read_people
+from llm_al.people.answer_book import AnswerBook, Asked, is_ruling
+from llm_al.people.background import Background
+from llm_al.people.dashboard import CurvePoint, Dashboard, Headway, Money, Pace
+from llm_al.people.figures import read_people
+from llm_al.people.suggestions import Suggestions
 from llm_al.store.assignments import AssignmentState, TicketState
 from llm_al.store.lock import is_held
 from llm_al.store.schema import annotations, assignments, flags, rulings, tickets
 from llm_al.store.store import SqlStore
 from llm_al.store.tickets import TicketKind
-from llm_al.suggestions import Suggestions
 from llm_al.types import NANO_PER_USD, SKIP, Split
 
 __all__ = ["Dashboards", "Limits"]

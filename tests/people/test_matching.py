@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from llm_al.matching import Experience, Expertise, Spread, label_skill
+from llm_al.people.matching import Experience, Expertise, Spread, label_skill
 from llm_al.phrasing import Phrasing
 from llm_al.store.tickets import Offer
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from llm_al import registry
-from llm_al.desk_types import Reply
 from llm_al.errors import DataError, LabelError, StoreError
+from llm_al.people.desk_types import Reply
+from llm_al.people.review import Review
+from llm_al.people.suggestions import Suggestions
 from llm_al.project import Project
-from llm_al.review import Review
-from llm_al.suggestions import Suggestions
 from llm_al.types import NONE_OF_THESE, SKIP, Annotation, AnnotatorKind
 
 LABELS = ["a", "b", "c"]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
+from llm_al.people.suggestions import Suggestions
 from llm_al.store.assignments import AssignmentState
 from llm_al.store.schema import assignments, examples
 from llm_al.store.store import SqlStore
-from llm_al.suggestions import Suggestions
 from llm_al.types import Annotation, AnnotatorKind, Consensus, Example
 
 __all__ = ["Case", "CaseReader", "Lead", "Vote"]

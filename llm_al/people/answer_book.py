@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Row, Select, and_, select
 
+from llm_al.people.suggestions import Suggestions
 from llm_al.phrasing import Form, Phrasing
 from llm_al.store.assignments import TicketState
 from llm_al.store.schema import annotations, annotators, assignments, examples, tickets
 from llm_al.store.store import SqlStore
 from llm_al.store.tickets import TicketKind
-from llm_al.suggestions import Suggestions
 from llm_al.types import Annotation, AnnotatorKind, Split
 
 __all__ = ["RULING", "AnswerBook", "Asked", "Probe", "is_ruling"]
