@@ -327,12 +327,22 @@ class TrainingSet:
         Positive example weights; a human label weighs 1.
     embeddings : ndarray of shape (n, d) or None
         Fixed sentence embeddings of the texts, where they are at hand.
+    label_embeddings : ndarray of shape (c, d) or None
+        Unit vectors of the labels' names and descriptions, by the encoder of `embeddings`: a prior for classes
+        with few or no examples.
+    is_human : ndarray of shape (n,), bool, or None
+        Rows that people labelled; None means all.
+    mixup : float
+        Alpha of the Beta distribution by which a student that can do so mixes pairs of rows; 0 is not at all.
     """
 
     texts: Sequence[str]
     targets: Proba
     weights: NDArray[np.float64]
     embeddings: Embeddings | None = None
+    label_embeddings: Embeddings | None = None
+    is_human: NDArray[np.bool_] | None = None
+    mixup: float = 0.0
 
     def __len__(self) -> int:
         return len(self.texts)

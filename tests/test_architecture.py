@@ -13,7 +13,7 @@ import llm_al
 
 ROOT = Path(llm_al.__file__).parent
 
-GROUND = {"types", "measures", "errors", "protocols", "phrasing", "pool", "money"}
+GROUND = {"types", "measures", "errors", "protocols", "phrasing", "pool", "money", "llm_votes"}
 STEPS = {
     "annotators",
     "consensus",
