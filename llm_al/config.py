@@ -150,7 +150,7 @@ class PseudoLabelSettings(Section):
     """Self-training."""
 
     name: str = "hast"
-    """`hast`, `none`, or a plug-in."""
+    """`none`, `hast`, `ust`, `verips`, `nest`, `actune`, `curriculum`, `soft`, or a plug-in."""
     guard: bool = True
     """Keep a source out when cross-validation on human labels says that it does not help."""
     options: dict[str, Any] = Field(default_factory=dict)

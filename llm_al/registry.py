@@ -58,8 +58,14 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "nearest": "llm_al.annotators.demonstrations:Nearest",
     },
     "pseudo_labeler": {
+        "actune": "llm_al.pseudo_labels.actune:AcTune",
+        "curriculum": "llm_al.pseudo_labels.curriculum:Curriculum",
         "hast": "llm_al.pseudo_labels.hast:Hast",
+        "nest": "llm_al.pseudo_labels.nest:Nest",
         "none": "llm_al.pseudo_labels.none:NoPseudo",
+        "soft": "llm_al.pseudo_labels.soft:Soft",
+        "ust": "llm_al.pseudo_labels.ust:Ust",
+        "verips": "llm_al.pseudo_labels.verips:Verips",
     },
     "student": {
         "head": "llm_al.students.head:Head",

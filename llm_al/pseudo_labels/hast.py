@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from llm_al.errors import ConfigError
 from llm_al.pool import PoolView
-from llm_al.types import Positions, Proba
+from llm_al.pseudo_labels._choice import Choice, check, is_among_best, nothing, sub_pool
+from llm_al.pseudo_labels._neighbours import nearest_others
+from llm_al.types import Positions
 
 __all__ = ["Hast"]
 
-_BLOCK_ROWS = 512
 _MAX_EXPONENT = 50.0
 
 
@@ -67,28 +68,25 @@ class Hast:
     max_per_class: int | None = None
 
     def __post_init__(self) -> None:
-        lowest = {"n_neighbours": 2, "n_sample": 1, "min_confidence": 0, "min_share": 0, "labelled_weight": 0}
-        lowest |= {} if self.max_per_class is None else {"max_per_class": 1}
-        for name, low in lowest.items():
-            if getattr(self, name) < low:
-                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is {low} or more; correct it")
+        check(self, n_neighbours=2, n_sample=1, min_confidence=0, min_share=0, labelled_weight=0)
+        if self.max_per_class is not None:
+            check(self, max_per_class=1)
         if self.beta <= 0:
             raise ConfigError(f"beta is {self.beta}; allowed is more than 0; to do without pseudo-labels choose none")
 
-    def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> tuple[Positions, Proba, NDArray[np.float64]]:
+    def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Choice:
         """Return kept rows (m,) in ascending order, one-hot targets (m, c) and weights (m,).
 
         Only rows without a label are kept. m is 0 before the first student.
         """
-        unlabelled = np.flatnonzero(~view.is_labeled)
-        if view.proba is None or len(unlabelled) < 2:
-            return np.zeros(0, dtype=np.intp), np.zeros((0, view.n_classes)), np.zeros(0)
-        rows = np.sort(rng.choice(unlabelled, min(self.n_sample, len(unlabelled)), replace=False))
+        if view.proba is None or np.count_nonzero(~view.is_labeled) < 2:
+            return nothing(view)
+        rows = sub_pool(view, self.n_sample, rng)
         share, vote = self._vote(view, rows)
         confidence, predicted = view.proba[rows].max(axis=1), view.proba[rows].argmax(axis=1)
         is_kept = (vote == predicted) & (confidence > self.min_confidence) & (share > self.min_share)
         if self.max_per_class is not None:
-            is_kept &= _is_among_best(predicted, np.where(is_kept, confidence, -1.0), self.max_per_class)
+            is_kept &= is_among_best(predicted, np.where(is_kept, confidence, -1.0), self.max_per_class)
         kept, classes = rows[is_kept], predicted[is_kept]
         return kept, np.eye(view.n_classes)[classes], self._weights(classes, view.n_classes)
 
@@ -100,7 +98,7 @@ class Hast:
         predicted = np.zeros(len(indexed), dtype=np.int64) if view.proba is None else view.proba[indexed].argmax(axis=1)
         label = np.where(known >= 0, known, predicted)
         weight = np.where(known >= 0, self.labelled_weight, 1.0)
-        nearest = _nearest(np.asarray(view.embeddings[indexed], dtype=np.float32), len(rows), self.n_neighbours - 1)
+        nearest = nearest_others(view.embeddings[indexed], len(rows), self.n_neighbours - 1)
         histogram = np.zeros((len(rows), view.n_classes))
         owner = np.repeat(np.arange(len(rows)), nearest.shape[1])
         np.add.at(histogram, (owner, label[nearest].ravel()), weight[nearest].ravel())
@@ -114,23 +112,3 @@ class Hast:
         exponent = np.minimum((counts - mean) / np.maximum(counts, 1.0), _MAX_EXPONENT)
         factor = 10.0 / (1.0 + np.exp(np.maximum(exponent, -_MAX_EXPONENT)))
         return np.asarray(factor[classes] * self.beta, dtype=np.float64)
-
-
-def _nearest(embeddings: NDArray[np.float32], n_queries: int, k: int) -> NDArray[np.intp]:
-    """Return the k nearest other rows of each of the first `n_queries` rows, in blocks, so memory stays linear."""
-    k = min(k, len(embeddings) - 1)
-    nearest = np.empty((n_queries, k), dtype=np.intp)
-    for start in range(0, n_queries, _BLOCK_ROWS):
-        stop = min(start + _BLOCK_ROWS, n_queries)
-        similarity = embeddings[start:stop] @ embeddings.T
-        similarity[np.arange(stop - start), np.arange(start, stop)] = -np.inf
-        nearest[start:stop] = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-    return nearest
-
-
-def _is_among_best(classes: NDArray[np.intp], confidence: NDArray[np.float64], k: int) -> NDArray[np.bool_]:
-    order = np.lexsort((-confidence, classes))
-    first_of_class = np.searchsorted(classes[order], classes[order], side="left")
-    is_best = np.zeros(len(classes), dtype=np.bool_)
-    is_best[order] = np.arange(len(classes)) - first_of_class < k
-    return is_best

@@ -1,0 +1,62 @@
+"""What every self-training strategy does alike: a sub-pool, a quick head, an answer of rows, targets and weights."""
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from llm_al.errors import ConfigError
+from llm_al.pool import PoolView
+from llm_al.pseudo_labels._head import fit_head
+from llm_al.types import Positions, Proba
+
+Floats = NDArray[np.float64]
+Choice = tuple[Positions, Proba, Floats]
+
+_LEAST = 1e-12
+
+
+def nothing(view: PoolView) -> Choice:
+    """Return no rows, targets of shape (0, c) and no weights."""
+    return np.zeros(0, dtype=np.intp), np.zeros((0, view.n_classes)), np.zeros(0)
+
+
+def sub_pool(view: PoolView, n_sample: int, rng: np.random.Generator) -> Positions:
+    """Return at most `n_sample` random rows without a label, as positions in the pool, ascending."""
+    unlabelled = np.flatnonzero(~view.is_labeled)
+    return np.sort(rng.choice(unlabelled, min(n_sample, len(unlabelled)), replace=False))
+
+
+def one_hot(view: PoolView, rows: Positions, classes: NDArray[np.intp], weights: Floats) -> Choice:
+    """Return rows in ascending order with hard targets."""
+    order = np.argsort(rows)
+    return rows[order], np.eye(view.n_classes)[classes[order]], weights[order]
+
+
+def fit_labelled(view: PoolView) -> Floats:
+    """Fit the quick head to the labels known so far, all with the same weight."""
+    rows = np.flatnonzero(view.is_labeled)
+    # Small fits: several threads gain little on an idle machine and lose tenfold on a busy one.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return fit_head(view.embeddings[rows], np.eye(view.n_classes)[view.labels[rows]], np.ones(len(rows)))
+
+
+def entropy(proba: Proba) -> Floats:
+    """Return the entropy of each row as a share of the largest there is, in [0, 1]."""
+    raw = -(proba * np.log(np.maximum(proba, _LEAST))).sum(axis=1)
+    return np.asarray(raw / np.log(proba.shape[1]), dtype=np.float64)
+
+
+def is_among_best(classes: NDArray[np.intp], confidence: Floats, k: int) -> NDArray[np.bool_]:
+    """Mark the k most confident rows of each class; of equals the first."""
+    order = np.lexsort((-confidence, classes))
+    first_of_class = np.searchsorted(classes[order], classes[order], side="left")
+    is_best = np.zeros(len(classes), dtype=np.bool_)
+    is_best[order] = np.arange(len(classes)) - first_of_class < k
+    return is_best
+
+
+def check(settings: object, **lowest: float) -> None:
+    """Raise `ConfigError` for the first setting below its lowest value."""
+    for name, low in lowest.items():
+        if getattr(settings, name) < low:
+            raise ConfigError(f"{name} is {getattr(settings, name)}; allowed is {low:g} or more; correct it")

@@ -1,0 +1,103 @@
+"""Keep pseudo-labels of one class from crowding out the others."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_al.errors import ConfigError
+from llm_al.pool import PoolView
+from llm_al.protocols import PseudoLabeler
+from llm_al.pseudo_labels._choice import Choice, check, is_among_best
+from llm_al.types import Proba
+
+__all__ = ["Capped", "class_cap"]
+
+_MAX_STEPS = 200
+
+
+def class_cap(counts: NDArray[np.int64], multiple: float) -> float:
+    """Return the most rows a class may keep, so that none ends above `multiple` times the even share of what is kept.
+
+    The largest x with ``x <= multiple * mean over classes of min(n, x)``. A cap from the counts before the cut would
+    not do: of 970, 10, 10 and 10 rows twice the even share is 500, which is still 94 % of the rest; this one gives 30.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (c,)
+        Rows of each class; classes without rows count in the mean.
+    multiple : float
+        At least 1.
+
+    Returns
+    -------
+    float
+        The largest count where nothing has to go; 0 where fewer than ``c / multiple`` classes have rows at all.
+
+    Examples
+    --------
+    >>> round(class_cap(np.array([970, 10, 10, 10]), 2.0), 3)
+    30.0
+    >>> round(class_cap(np.array([40, 30, 20]), 2.0), 3)
+    40.0
+    """
+    cap = float(counts.max(initial=0))
+    for _ in range(_MAX_STEPS):
+        allowed = multiple * float(np.minimum(counts, cap).mean())
+        if allowed >= cap - 1e-9:
+            return cap
+        cap = allowed
+    return cap
+
+
+@dataclass(frozen=True)
+class Capped:
+    """Pass on what a strategy chooses, the most confident rows of each class first, up to a cap on classes.
+
+    A student that favours one class has most of its confident rows there; learning from all of them makes it favour
+    the class more. No class keeps more than `multiple` times the even share of all rows that are kept, but every class
+    may keep `least`.
+
+    Parameters
+    ----------
+    strategy : PseudoLabeler
+        Its `mixup` is passed on.
+    multiple : float
+        At least 1, which makes classes equal. Classes of a pool are rarely of one size: 2 leaves room for that.
+    least : int
+        Rows of a class that are never cut.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
+    """
+
+    strategy: PseudoLabeler
+    multiple: float = 2.0
+    least: int = 5
+
+    def __post_init__(self) -> None:
+        check(self, multiple=1, least=0)
+        if isinstance(self.strategy, Capped):
+            raise ConfigError("a capped strategy is given to be capped again; give the strategy itself")
+
+    @property
+    def mixup(self) -> float:
+        """What the strategy asks for; 0 where it asks for nothing."""
+        return float(getattr(self.strategy, "mixup", 0.0))
+
+    def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Choice:
+        """Return the rows of the strategy that are within the caps, in its order."""
+        rows, targets, weights = self.strategy.pseudo_label(view, rng)
+        if not len(rows):
+            return rows, targets, weights
+        classes = targets.argmax(axis=1)
+        cap = class_cap(np.bincount(classes, minlength=view.n_classes), self.multiple)
+        given = targets if view.proba is None else view.proba[rows]
+        is_kept = is_among_best(classes, _of_class(given, classes), max(self.least, int(cap + 1e-6)))
+        return rows[is_kept], targets[is_kept], weights[is_kept]
+
+
+def _of_class(proba: Proba, classes: NDArray[np.intp]) -> NDArray[np.float64]:
+    return np.asarray(proba[np.arange(len(classes)), classes], dtype=np.float64)
