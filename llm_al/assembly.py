@@ -74,7 +74,19 @@ class Assembly:
             embeddings=self._cached("pool").encode_pool(texts, progress=progress, warn=self.warn),
             groups=self.store.groups(Split.POOL),
             test=self.test_split(progress),
+            label_embeddings=self.label_embeddings(),
         )
+
+    def label_embeddings(self) -> Embeddings:
+        """Return unit vectors of the labels' names and descriptions, shape (c, d); made once for a label list."""
+        texts, embedder = [label.text for label in self.scheme.labels], self.embedder()
+        made_of = "\0".join([embedder.fingerprint, *texts]).encode("utf-8", "surrogatepass")
+        name, files = hashlib.blake2b(made_of, digest_size=8).hexdigest(), Artefacts(self.folder / "cache", self.warn)
+        kept = files.load_array("labels", name, n_rows=len(texts))
+        if kept is None:
+            kept = embedder.encode(texts)
+            files.save_array("labels", name, kept)
+        return kept
 
     def test_split(self, progress: Progress) -> TestSplit | None:
         """Return the labelled test examples; None when there are none."""

@@ -61,6 +61,8 @@ class Corpus:
     groups : ndarray of shape (n,)
         Near-duplicate groups.
     test : TestSplit or None
+    label_embeddings : ndarray of shape (c, d) or None
+        Unit vectors of the labels' names and descriptions.
     """
 
     scheme: LabelScheme
@@ -69,6 +71,7 @@ class Corpus:
     embeddings: Embeddings
     groups: NDArray[np.int64]
     test: TestSplit | None = None
+    label_embeddings: Embeddings | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

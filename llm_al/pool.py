@@ -32,6 +32,8 @@ class PoolView:
         Calibrated probabilities of the current student; None before the first one.
     groups : ndarray of shape (n,), int64, or None
         Near-duplicate group of each row; rows of one group share a number. None means all distinct.
+    label_embeddings : ndarray of shape (c, d) or None
+        Unit vectors of the labels' names and descriptions, by the encoder of `embeddings`.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class PoolView:
     is_available: NDArray[np.bool_]
     proba: Proba | None = None
     groups: NDArray[np.int64] | None = field(default=None)
+    label_embeddings: Embeddings | None = field(default=None)
 
     def __post_init__(self) -> None:
         n = len(self.texts)

@@ -119,6 +119,7 @@ class Situation:
             is_available=is_open,
             proba=self.students.pool_proba(number - 1, self.corpus),
             groups=self.corpus.groups,
+            label_embeddings=self.corpus.label_embeddings,
         )
         return Moment(number, answers, accepted, view)
 

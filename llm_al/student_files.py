@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -62,9 +63,21 @@ class StudentFiles:
         self.cache.remove_leftovers()
 
     def train(self, number: int, training: TrainingSet, labels: tuple[str, ...], *, seed: int) -> None:
-        """Train and save the student of a round; one that is there already is kept, and nothing trains no student."""
-        if len(training) and not self.path(number).exists():
+        """Train and save the student of a round; one that is there already is kept.
+
+        No label trains no student, unless it can learn from the labels' names. A student that goes on from the
+        last one is handed it.
+        """
+        if self.path(number).exists() or not (len(training) or self._learns_from_names(training)):
+            return
+        if getattr(self.student, "wants_previous", False) and self.path(number - 1).exists():
+            previous, student = self.fitted(number - 1), cast(Any, self.student)
+            student.fit_from(previous, training, labels=labels, seed=seed).save(self.path(number))
+        else:
             self.student.fit(training, labels=labels, seed=seed).save(self.path(number))
+
+    def _learns_from_names(self, training: TrainingSet) -> bool:
+        return training.label_embeddings is not None and getattr(self.student, "learns_from_names", False)
 
     def fitted(self, number: int) -> FittedStudent:
         """Read the student of a round."""

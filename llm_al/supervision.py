@@ -52,6 +52,8 @@ class Mixture:
     summary : Summary
     written : TrainingSet or None
         Synthetic texts, which have no place in the pool.
+    mixup : float
+        As in `TrainingSet`.
     """
 
     positions: Positions
@@ -59,12 +61,22 @@ class Mixture:
     weights: NDArray[np.float64]
     summary: Summary
     written: TrainingSet | None = None
+    mixup: float = 0.0
 
     def training_set(self, corpus: Corpus) -> TrainingSet:
         """Return the mixture with its texts and embeddings."""
         texts = corpus.texts_at(self.positions)
         vectors = np.asarray(corpus.embeddings[self.positions], dtype=np.float32)
-        real = TrainingSet(texts, self.targets, self.weights, vectors)
+        is_human = np.arange(len(self.positions)) < self.summary.n_human
+        real = TrainingSet(
+            texts,
+            self.targets,
+            self.weights,
+            vectors,
+            label_embeddings=corpus.label_embeddings,
+            is_human=is_human,
+            mixup=self.mixup,
+        )
         return real if self.written is None else _joined(real, self.written)
 
 
@@ -144,6 +156,7 @@ class Supervision:
             np.concatenate([part.targets for part in used.values()] or [human.targets]),
             np.concatenate([part.weights * factors[s] for s, part in used.items()] or [human.weights]),
             Summary(len(human.positions), len(llm.positions), _count(used, Source.PSEUDO), tuple(used), reason),
+            mixup=float(getattr(self.pseudo_labeler, "mixup", 0.0)) if Source.PSEUDO in used else 0.0,
         )
         return mixture if written is None else self._with_written(mixture, view, written, rng)
 
@@ -195,11 +208,14 @@ def _rows(written: TrainingSet) -> Rows:
 
 def _joined(real: TrainingSet, written: TrainingSet) -> TrainingSet:
     vectors = [np.asarray(rows.embeddings, dtype=np.float32) for rows in (real, written)]
-    return TrainingSet(
-        [*real.texts, *written.texts],
-        np.concatenate([real.targets, written.targets]),
-        np.concatenate([real.weights, written.weights]),
-        np.concatenate(vectors),
+    is_human = np.ones(len(real), dtype=np.bool_) if real.is_human is None else real.is_human
+    return replace(
+        real,
+        texts=[*real.texts, *written.texts],
+        targets=np.concatenate([real.targets, written.targets]),
+        weights=np.concatenate([real.weights, written.weights]),
+        embeddings=np.concatenate(vectors),
+        is_human=np.concatenate([is_human, np.zeros(len(written), dtype=np.bool_)]),
     )
 
 

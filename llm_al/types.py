@@ -109,6 +109,12 @@ class Label:
     name: str
     description: str = ""
 
+    @property
+    def text(self) -> str:
+        """Name and description as a sentence encoder takes them: words instead of identifiers."""
+        words = self.name.replace("_", " ").replace("-", " ").strip() or self.name
+        return f"{words}: {self.description.strip()}" if self.description.strip() else words
+
 
 @dataclass(frozen=True)
 class LabelScheme:
