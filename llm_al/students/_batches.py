@@ -79,3 +79,26 @@ def training_batches(
         by_length = group[np.argsort(lengths[group], kind="stable")]
         batches += np.array_split(by_length, max(1, -(-len(group) // batch_size)))
     return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def with_share(
+    batch: NDArray[np.intp], is_human: NDArray[np.bool_], least: float, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Return a batch in which at least a share `least` of the rows are human, of the same size.
+
+    Other rows give way to human ones drawn at random, so that a flood of machine labels cannot drown those of
+    people. Without human rows, or with human rows alone, the batch stays as it is.
+    """
+    humans = np.flatnonzero(is_human)
+    own = is_human[batch]
+    n_missing = int(np.ceil(least * len(batch))) - int(own.sum())
+    if n_missing <= 0 or len(humans) == 0:
+        return batch
+    changed = batch.copy()
+    out = rng.permutation(np.flatnonzero(~own))[:n_missing]
+    absent = np.setdiff1d(humans, batch[own])
+    # Each row at most once where there are enough of them: twice in a batch is a doubled weight.
+    drawn = rng.permutation(absent)[: len(out)]
+    extra = rng.choice(humans, size=len(out) - len(drawn))
+    changed[out] = np.concatenate([drawn, extra])
+    return changed

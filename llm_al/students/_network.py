@@ -1,6 +1,6 @@
 """An encoder with mean pooling, unit length, and a linear head."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from llm_al.errors import StudentError
+from llm_al.students._precision import in_bf16, is_half, mark
 
-__all__ = ["Network", "choose_device", "load_encoder", "load_tokenizer", "longest_input", "without_bars"]
+__all__ = ["Network", "choose_device", "freeze", "load_encoder", "load_tokenizer", "longest_input", "without_bars"]
 
 # The library leaves these without types.
 _logging: Any = transformers_logging
@@ -35,27 +36,86 @@ class Network(nn.Module):
     """Logits from token ids: encoder, mean over tokens, unit length times `scale`, linear head.
 
     Unit length bounds the logits, which keeps a fit on thirty labels from becoming sure of itself.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Takes token ids and a mask, gives ``last_hidden_state``.
+    n_dimensions, n_classes : int
+    scale : float
+    precision : str
+        One of `_precision.PRECISIONS`.
     """
 
-    def __init__(self, encoder: nn.Module, n_dimensions: int, n_classes: int, scale: float) -> None:
+    def __init__(
+        self, encoder: nn.Module, n_dimensions: int, n_classes: int, scale: float, precision: str = "auto"
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(n_dimensions, n_classes)
         self.scale = scale
+        self.precision = precision
+        self.wrap: Callable[[nn.Module], Callable[..., Any]] | None = None
+        """Makes an encoder faster, such as a compiler; None runs it as it is."""
+        self._runs: dict[str, tuple[Any, Callable[..., Any]]] = {}
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def features(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Return unit vectors, shape (b, d), float32."""
-        states = self.encoder(input_ids=tokens, attention_mask=mask).last_hidden_state
-        shares = mask.unsqueeze(-1).to(states.dtype)
-        pooled = (states * shares).sum(1) / shares.sum(1).clamp(min=1.0)
-        return nn.functional.normalize(pooled.float(), dim=-1)
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.head.weight.device
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+    def features(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """Return unit vectors, shape (b, d), float32; without a mask every token counts."""
+        return self._pooled(self._trained_run(), tokens, mask)
+
+    def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """Return logits, shape (b, c)."""
         logits: Tensor = self.head(self.features(tokens, mask) * self.scale)
         return logits.float()
+
+    def quick_features(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what `features` does, for prediction only: no gradients, in bfloat16 where that is faster."""
+        return self._pooled(self._predicting_run(), tokens, mask)
+
+    def quick_logits(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what `forward` does, for prediction only; the head computes in float32."""
+        logits: Tensor = self.head(self.quick_features(tokens, mask) * self.scale)
+        return logits
+
+    def forget_copies(self) -> None:
+        """Drop what prediction holds beside the weights."""
+        self._runs.clear()
+
+    def _pooled(self, run: Callable[..., Any], tokens: Tensor, mask: Tensor | None) -> Tensor:
+        states = run(input_ids=tokens, attention_mask=mask).last_hidden_state
+        if mask is None:
+            return nn.functional.normalize(states.float().mean(1), dim=-1)
+        states = states.float()
+        shares = mask.unsqueeze(-1).to(states.dtype)
+        pooled = (states * shares).sum(1) / shares.sum(1).clamp(min=1.0)
+        return nn.functional.normalize(pooled, dim=-1)
+
+    def _trained_run(self) -> Callable[..., Any]:
+        if self.wrap is None:
+            return self.encoder
+        kept = self._runs.get("training")
+        if kept is None or kept[0] is not self.encoder:
+            kept = self._runs["training"] = (self.encoder, self.wrap(self.encoder))
+        return kept[1]
+
+    def _predicting_run(self) -> Callable[..., Any]:
+        if not is_half(self.device, self.precision):
+            return self._trained_run()
+        now = mark(self.encoder)
+        kept = self._runs.get("prediction")
+        if kept is None or kept[0] != now:
+            # The old copy goes first, so that there are never two.
+            self._runs.pop("prediction", None)
+            half = in_bf16(self.encoder)
+            kept = self._runs["prediction"] = (now, half if self.wrap is None else self.wrap(half))
+        return kept[1]
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -105,3 +165,14 @@ def longest_input(config: Any, tokenizer: Any, max_tokens: int) -> int:
     if positions is not None and positions > 8:
         limits.append(int(positions))
     return min(limits)
+
+
+def freeze(encoder: nn.Module, n_layers: int) -> None:
+    """Stop gradients into the token embeddings and the first layers, where the encoder names them so."""
+    frozen: list[Any] = [getattr(encoder, "embeddings", None)]
+    stack: Any = getattr(encoder, "encoder", encoder)
+    layers: Any = getattr(stack, "layer", getattr(stack, "layers", None))
+    frozen += list(layers[:n_layers]) if layers is not None else []
+    for module in frozen:
+        if module is not None:
+            module.requires_grad_(False)

@@ -91,6 +91,7 @@ def out_of_fold(
     *,
     n_folds: int,
     rng: np.random.Generator,
+    n_fits: int | None = None,
 ) -> NDArray[np.float64]:
     """Return logits of shape (n, c), each row from a fit that has not seen it.
 
@@ -100,10 +101,13 @@ def out_of_fold(
         Takes positions to fit on and positions to predict, returns logits of the latter.
     targets : ndarray of shape (n, c)
         n >= 2.
+    n_fits : int or None
+        Folds that are really held out, to save time; rows of the others are NaN. None takes all.
     """
     number = folds(targets, n_folds, rng)
-    logits = np.zeros(targets.shape)
-    for fold in range(number.max() + 1):
+    logits = np.full(targets.shape, np.nan)
+    n_held_out = int(number.max()) + 1
+    for fold in range(n_held_out if n_fits is None else min(n_fits, n_held_out)):
         held_out = np.flatnonzero(number == fold)
         logits[held_out] = fit_predict(np.flatnonzero(number != fold), held_out)
     return logits

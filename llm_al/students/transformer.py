@@ -1,6 +1,6 @@
 """A fine-tuned encoder with a linear head: the default student."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,20 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
-from llm_al.errors import ConfigError, StudentError
+from llm_al.errors import StudentError
+from llm_al.protocols import FittedStudent
 from llm_al.students._batches import tokenise
+from llm_al.students._compiled import Compiled
 from llm_al.students._folder import Header, new_folder, read_header, write_header
-from llm_al.students._network import Network, choose_device, load_encoder, load_tokenizer, longest_input
+from llm_al.students._head_start import set_head
+from llm_al.students._material import Material, rows_of
+from llm_al.students._network import Network, choose_device, freeze, load_encoder, load_tokenizer, longest_input
+from llm_al.students._prediction import predict_features, predict_logits
+from llm_al.students._ranges import check_settings
+from llm_al.students._threads import threads
 from llm_al.students.calibration import fit_temperature, out_of_fold, scaled_proba
-from llm_al.students.training import Recipe, fine_tune, predict_logits
+from llm_al.students.lora import merged, wants_lora, with_adapters
+from llm_al.students.training import Recipe, fine_tune, seeded
 from llm_al.types import Embeddings, Proba, TrainingSet
 from llm_al.weights import resolve
 
@@ -33,7 +41,8 @@ class Transformer:
     ----------
     model : str
         Encoder: a hub name, a local folder, or ``offline``.
-    epochs, batch_size, encoder_lr, head_lr, warmup, min_steps, max_steps
+    epochs, batch_size, encoder_lr, head_lr, layer_decay, warmup, weight_decay, max_grad_norm, min_steps, max_steps,
+    label_smoothing, class_weight, min_human_share, stop_loss, patience
         See `training.Recipe`.
     scale : float
         Length of the features that the head sees.
@@ -49,8 +58,28 @@ class Transformer:
         measured on rows of trec6 that the student had not seen, after 30 and 100 labels (best 1.5 to 2.0);
         other data may want another one.
     n_folds : int
-        From 2 on, `temperature` is only the starting point, and the student is trained `n_folds` more times to
-        measure it on held-out folds.
+        From 2 on, `temperature` is only the starting point, and the student is trained more times to measure it on
+        held-out folds.
+    n_fold_fits : int or None
+        Folds that are held out at most; None takes all `n_folds`. One of five costs 0.8 of a training and measures on
+        a fifth of the labels.
+    start : str
+        What `fit_from` begins at: "fresh" at the encoder's own weights, "warm" at those of the last student.
+    head_start : str
+        What the head begins at: "zeros", or "linear" for a logistic regression on the encoder's own features, with
+        label descriptions for classes without examples.
+    precision : str
+        "auto" computes in bfloat16 where the device has instructions for it; "fp32" or "bf16" insist.
+    compile : bool
+        Pass the encoder through torch.compile: a minute at the start, for large pools.
+    n_threads : int or None
+        Bound on CPU threads while this student trains or predicts; None leaves torch as it is.
+    lora : "auto" or bool
+        Train low-rank matrices instead of the encoder; "auto" does so above 300 million parameters. They are added
+        into the weights at the end.
+    lora_rank : int
+    lora_lr : float
+        Peak learning rate of those matrices, in place of `encoder_lr`.
     device : str or None
         None takes CUDA where there is one.
 
@@ -65,31 +94,46 @@ class Transformer:
     batch_size: int = 16
     encoder_lr: float = 1e-4
     head_lr: float = 5e-3
+    layer_decay: float = 1.0
     warmup: float = 0.1
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
     scale: float = 8.0
     min_steps: int = 0
     max_steps: int = 4000
+    label_smoothing: float = 0.0
+    class_weight: float = 0.0
+    min_human_share: float = 0.25
+    stop_loss: float = 0.0
+    patience: int = 0
     max_tokens: int = 128
     n_frozen_layers: int = 0
     max_batch_tokens: int = 2048
     temperature: float = 1.7
     n_folds: int = 0
+    n_fold_fits: int | None = None
+    start: str = "fresh"
+    head_start: str = "zeros"
+    precision: str = "auto"
+    compile: bool = False
+    n_threads: int | None = None
+    lora: bool | str = "auto"
+    lora_rank: int = 16
+    lora_lr: float = 1e-3
     device: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "max_steps", "max_tokens", "max_batch_tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"transformer {name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("encoder_lr", "head_lr", "scale", "temperature"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"transformer {name} is {getattr(self, name)}; it must be above 0")
-        if not 0 <= self.warmup < 1:
-            raise ConfigError(f"transformer warmup is {self.warmup}; it is a share of the steps, in [0, 1)")
+        check_settings(self)
 
     @property
     def recipe(self) -> Recipe:
         """How the network is trained."""
         return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe) if hasattr(self, f.name)})
+
+    @property
+    def wants_previous(self) -> bool:
+        """Whether `fit_from` makes use of an earlier student."""
+        return self.start == "warm"
 
     def fit(self, training: TrainingSet, *, labels: Sequence[str], seed: int) -> "FittedTransformer":
         """Train from the encoder's own weights.
@@ -110,52 +154,96 @@ class Transformer:
         ConfigError, MissingExtraError
             If the encoder cannot be found.
         """
+        return self._fit_calibrated(training, labels, seed, None)
+
+    def fit_from(
+        self, previous: FittedStudent, training: TrainingSet, *, labels: Sequence[str], seed: int
+    ) -> "FittedTransformer":
+        """Train from the weights of an earlier student, which stays as it is.
+
+        With ``start="fresh"``, and for a student of another kind, encoder or label list, this is `fit`.
+        """
+        return self._fit_calibrated(training, labels, seed, previous if self._goes_on(previous, labels) else None)
+
+    def _goes_on(self, previous: FittedStudent, labels: Sequence[str]) -> bool:
+        if not self.wants_previous or not isinstance(previous, FittedTransformer):
+            return False
+        is_same_network = (previous.student.model, previous.student.scale) == (self.model, self.scale)
+        return is_same_network and previous.labels == tuple(labels)
+
+    def _fit_calibrated(
+        self, training: TrainingSet, labels: Sequence[str], seed: int, previous: Any
+    ) -> "FittedTransformer":
         if len(training) == 0:
             raise StudentError("the transformer got no example to train on; label at least one")
-        fitted = self._fit(training, labels, seed)
-        if self.n_folds < 2 or len(training) < 2:
-            return fitted
-        return replace(fitted, temperature=self._measured_temperature(training, labels, seed))
+        with threads(self.n_threads):
+            fitted = self._fit(training, labels, seed, previous)
+            if self.n_folds < 2 or len(training) < 2:
+                return fitted
+            return replace(fitted, temperature=self._measured_temperature(training, labels, seed))
 
-    def _fit(self, training: TrainingSet, labels: Sequence[str], seed: int) -> "FittedTransformer":
-        folder, device = resolve(self.model), choose_device(self.device)
+    def _fit(
+        self, training: TrainingSet, labels: Sequence[str], seed: int, previous: "FittedTransformer | None"
+    ) -> "FittedTransformer":
+        folder = resolve(self.model)
         encoder, config = load_encoder(folder)
         tokenizer = load_tokenizer(folder)
-        max_tokens = longest_input(config, tokenizer, self.max_tokens)
-        network = Network(encoder, config.hidden_size, len(labels), self.scale).to(device)
-        _freeze(network, self.n_frozen_layers)
-        fine_tune(
+        network = Network(encoder, config.hidden_size, len(labels), self.scale, self.precision)
+        if previous is not None:
+            network.load_state_dict(previous.network.state_dict())
+        network.to(choose_device(self.device))
+        if self.compile:
+            network.wrap = Compiled
+        fitted = FittedTransformer(
             network,
-            tokenise(tokenizer, training.texts, max_tokens),
-            targets=training.targets,
-            weights=training.weights,
-            recipe=self.recipe,
-            seed=seed,
-            pad_id=tokenizer.pad_token_id or 0,
+            tokenizer,
+            tuple(labels),
+            self,
+            longest_input(config, tokenizer, self.max_tokens),
+            self.temperature,
         )
-        return FittedTransformer(network, tokenizer, tuple(labels), self, max_tokens, self.temperature)
+        if self.head_start == "linear" and previous is None:
+            self._start_head(fitted, training)
+        self._train(fitted, training, seed)
+        return fitted
+
+    def _start_head(self, fitted: "FittedTransformer", training: TrainingSet) -> None:
+        features = fitted.features(training.texts)
+        set_head(fitted.network, features, training.targets, training.weights, training.label_embeddings)
+
+    def _train(self, fitted: "FittedTransformer", training: TrainingSet, seed: int) -> None:
+        network, recipe = fitted.network, self.recipe
+        freeze(network.encoder, self.n_frozen_layers)
+        is_adapted = wants_lora(network.encoder, self.lora)
+        if is_adapted:
+            with seeded(seed, network.device):
+                network.encoder = with_adapters(network.encoder, self.lora_rank)
+            recipe = replace(recipe, encoder_lr=self.lora_lr)
+        material = Material(
+            tokenise(fitted.tokenizer, training.texts, fitted.max_tokens),
+            training.targets,
+            training.weights,
+            pad_id=fitted.pad_id,
+            is_human=training.is_human,
+            mixup=training.mixup,
+        )
+        fine_tune(network, material, recipe=recipe, seed=seed)
+        if is_adapted:
+            network.encoder = merged(network.encoder)
+        network.forget_copies()
 
     def _measured_temperature(self, training: TrainingSet, labels: Sequence[str], seed: int) -> float:
         def fit_predict(fit_on: NDArray[np.intp], held_out: NDArray[np.intp]) -> NDArray[np.float64]:
-            part = TrainingSet([training.texts[i] for i in fit_on], training.targets[fit_on], training.weights[fit_on])
-            return self._fit(part, labels, seed).predict_logits([training.texts[i] for i in held_out])
+            return self._fit(rows_of(training, fit_on), labels, seed, None).predict_logits(
+                [training.texts[i] for i in held_out]
+            )
 
         rng = np.random.default_rng(seed)
-        logits = out_of_fold(fit_predict, training.targets, n_folds=self.n_folds, rng=rng)
+        logits = out_of_fold(fit_predict, training.targets, n_folds=self.n_folds, rng=rng, n_fits=self.n_fold_fits)
         # The student's own doubt is measured, not that of soft targets about their annotators.
         likeliest = np.eye(len(labels))[training.targets.argmax(axis=1)]
-        return fit_temperature(logits, likeliest, training.weights, expected=self.temperature)
-
-
-def _freeze(network: Network, n_layers: int) -> None:
-    """Stop gradients into the token embeddings and the first layers, where the encoder names them so."""
-    frozen: list[Any] = [getattr(network.encoder, "embeddings", None)]
-    stack: Any = getattr(network.encoder, "encoder", network.encoder)
-    layers: Any = getattr(stack, "layer", getattr(stack, "layers", None))
-    frozen += list(layers[:n_layers]) if layers is not None else []
-    for module in frozen:
-        if module is not None:
-            module.requires_grad_(False)
+        seen = ~np.isnan(logits[:, 0])
+        return fit_temperature(logits[seen], likeliest[seen], training.weights[seen], expected=self.temperature)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,15 +257,28 @@ class FittedTransformer:
     max_tokens: int
     temperature: float = 1.0
 
+    @property
+    def pad_id(self) -> int:
+        """The token that fills rows."""
+        return int(self.tokenizer.pad_token_id or 0)
+
     def predict_logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return logits before the temperature, shape (n, c)."""
-        device = self.network.head.weight.device
-        return predict_logits(
-            self.network,
-            tokenise(self.tokenizer, texts, self.max_tokens),
-            pad_id=self.tokenizer.pad_token_id or 0,
-            max_batch_tokens=self.student.max_batch_tokens * (1 if device.type == "cpu" else 16),
-        )
+        return self._computed(predict_logits, texts)
+
+    def features(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the unit vectors that the head sees, shape (n, d)."""
+        return self._computed(predict_features, texts)
+
+    def _computed(self, compute: Callable[..., NDArray[np.float64]], texts: Sequence[str]) -> NDArray[np.float64]:
+        factor = 1 if self.network.device.type == "cpu" else 16
+        with threads(self.student.n_threads):
+            return compute(
+                self.network,
+                tokenise(self.tokenizer, texts, self.max_tokens),
+                pad_id=self.pad_id,
+                max_batch_tokens=self.student.max_batch_tokens * factor,
+            )
 
     def predict_proba(self, texts: Sequence[str], *, embeddings: Embeddings | None = None) -> Proba:
         """Return calibrated probabilities, shape (n, c). `embeddings` are of no use to this student."""
@@ -218,12 +319,14 @@ class FittedTransformer:
         folder, header = Path(folder), read_header(folder)
         student = Transformer(**header.settings)
         encoder, config = load_encoder(folder, has_weights=False)
-        network = Network(encoder, config.hidden_size, len(header.labels), student.scale)
+        network = Network(encoder, config.hidden_size, len(header.labels), student.scale, student.precision)
         try:
             load_model(network, folder / _TENSORS)
         except (OSError, SafetensorError, RuntimeError) as exc:
             raise StudentError(f"{folder / _TENSORS} is missing or damaged ({exc}); train the student again") from exc
         network.to(choose_device(student.device)).eval()
+        if student.compile:
+            network.wrap = Compiled
         tokenizer = load_tokenizer(folder)
         max_tokens = longest_input(config, tokenizer, student.max_tokens)
         return cls(network, tokenizer, header.labels, student, max_tokens, header.temperature)

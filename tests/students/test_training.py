@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from llm_al.errors import StudentError
+from llm_al.students._material import Material
 from llm_al.students._network import Network
-from llm_al.students.training import Recipe, fine_tune, predict_logits, seeded
+from llm_al.students._prediction import predict_logits
+from llm_al.students.training import Recipe, fine_tune, seeded
 
 
 class _Output:
@@ -35,7 +37,7 @@ def _fit(network: Network, **settings: float) -> Network:
     ids = [[1, 2], [3, 4, 5], [6], [7, 8]]
     targets = np.eye(2)[[0, 0, 1, 1]]
     recipe = Recipe(encoder_lr=0.05, head_lr=0.05, **settings)  # type: ignore[arg-type]
-    return fine_tune(network, ids, targets=targets, weights=np.ones(4), recipe=recipe, seed=3, pad_id=0)
+    return fine_tune(network, Material(ids, targets, np.ones(4)), recipe=recipe, seed=3)
 
 
 def _network(explode: float = 0) -> Network:
@@ -82,12 +84,9 @@ def test_heavier_examples_pull_harder() -> None:
     def proba_of_first(weight: float) -> float:
         network = fine_tune(
             _network(),
-            [[1], [1]],
-            targets=targets,
-            weights=np.array([weight, 1.0]),
+            Material([[1], [1]], targets, np.array([weight, 1.0])),
             recipe=Recipe(epochs=40, head_lr=0.05),
             seed=0,
-            pad_id=0,
         )
         logits = predict_logits(network, [[1]], pad_id=0, max_batch_tokens=8)
         return float(torch.softmax(torch.as_tensor(logits), 1)[0, 0])
