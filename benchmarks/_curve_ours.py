@@ -1,0 +1,207 @@
+"""Our side of `label_efficiency.py`: the package's own parts, as a project's loop puts them together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from _curve import Protocol, Run
+from _curve_votes import Replay, mix_with_votes
+from _place import Place
+from numpy.typing import NDArray
+
+from llm_al import registry
+from llm_al.corpus import Corpus
+from llm_al.protocols import FittedStudent, Strategy, Student
+from llm_al.pseudo_labels.guard import Guard
+from llm_al.supervision import Mixture, Supervision
+from llm_al.types import Label, LabelScheme, Positions, Proba, Source, TrainingSet
+
+Options = Mapping[str, Mapping[str, Any]]
+"""Constructor fields by the name of the part."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A learner of ours.
+
+    Parameters
+    ----------
+    student, strategy, self_training, cold_start : str
+        Names in the registry.
+    replay : Replay or None
+        Recorded answers of LLMs.
+    subpool : int or None
+        Unlabelled rows, drawn anew each round, that are predicted, asked about and learned from.
+    options : mapping
+        Constructor fields of a part, by its name.
+    """
+
+    student: str
+    strategy: str
+    self_training: str
+    cold_start: str = "typical"
+    replay: Replay | None = None
+    subpool: int | None = None
+    options: Options = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """How the learner is called in the results."""
+        parts = [self.student, self.strategy, self.self_training, *([self.replay.name] if self.replay else [])]
+        return f"llm_al {', '.join(parts)}"
+
+    def settings(self) -> dict[str, Any]:
+        """Return what decides the result beside the name."""
+        parts = (self.student, self.self_training, *self.strategy.split("+"))
+        used = {name: dict(self.options[name]) for name in parts if name in self.options}
+        return {"cold_start": self.cold_start, "subpool": self.subpool, "options": used}
+
+    def make_student(self, folder: str) -> Student:
+        """Build the student on an encoder."""
+        made: Student = registry.make(
+            "student", self.student, **{"model": folder, **self.options.get(self.student, {})}
+        )
+        return made
+
+    def make_strategy(self) -> Strategy:
+        """Build the strategy."""
+        return registry.make_strategy(self.strategy, cold_start=self.cold_start)
+
+    def make_supervision(self) -> Supervision:
+        """Build what mixes the sources, with its guard."""
+        labeler = registry.make("pseudo_labeler", self.self_training, **self.options.get(self.self_training, {}))
+        return Supervision(labeler, Guard())
+
+
+@dataclass(frozen=True)
+class State:
+    """What a round knows: some rows of the pool, the labels of people, and the last student's view of them.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (m,)
+        Pool rows that this round looks at, ascending.
+    proba : ndarray of shape (m, c) or None
+    """
+
+    rows: Positions
+    proba: Proba | None = None
+
+
+class Learner:
+    """A perfect simulated human answers, a student learns; round by round.
+
+    Each round mixes people's labels with what the guard lets in of LLM votes and pseudo-labels, trains, predicts the
+    pool and chooses what is asked next.
+    """
+
+    def __init__(self, place: Place, recipe: Recipe, run: Run) -> None:
+        self.place, self.recipe, self.run = place, recipe, run
+        self.student = recipe.make_student(place.folder)
+        self.strategy = recipe.make_strategy()
+        self.supervision = recipe.make_supervision()
+        self.labelled = np.zeros(len(place.task.texts), dtype=np.bool_)
+        self.fitted: FittedStudent | None = None
+        self.state = State(np.arange(len(place.task.texts)))
+        self._step = 0
+
+    def learn(self, rows: Positions) -> None:
+        """Take in the labels of some rows and train."""
+        self.labelled[rows] = True
+        if self.fitted is None:
+            self.state = State(self._rows())
+        rng = np.random.default_rng([self.run.seed, self._step, 1])
+        with self.run.timed("mix"):
+            training, mixture = self._training(rng)
+        self._note(mixture)
+        with self.run.timed("fit"):
+            self.fitted = self._fit(training)
+
+    def ask(self, k: int) -> Positions:
+        """Predict the pool and return k rows whose labels are wanted."""
+        self._step += 1
+        self.state = State(self._rows())
+        with self.run.timed("predict"):
+            self.state = replace(self.state, proba=self._predict(self.state.rows))
+        with self.run.timed("select"):
+            here = self._here()
+            view = here.view(self._labels(), self.state.proba, is_open=~self.labelled[self.state.rows])
+            picked = self.strategy.query(view, k, np.random.default_rng([self.run.seed, self._step]))[0]
+        return self.state.rows[picked]
+
+    def test(self) -> NDArray[np.intp]:
+        """Return the class indices of the test split."""
+        assert self.fitted is not None
+        task = self.place.task
+        return self.fitted.predict_proba(task.test_texts, embeddings=self.place.test_embeddings).argmax(axis=1)
+
+    def _here(self) -> Place:
+        return self.place.at(self.state.rows)
+
+    def _rows(self) -> Positions:
+        """Return all labelled rows and a draw of the others."""
+        others = np.flatnonzero(~self.labelled)
+        n = min(self.recipe.subpool or len(others), len(others))
+        if n < len(others):
+            others = np.random.default_rng([self.run.seed, self._step, 2]).choice(others, n, replace=False)
+        return np.sort(np.concatenate([np.flatnonzero(self.labelled), others]))
+
+    def _labels(self) -> NDArray[np.int64]:
+        rows = self.state.rows
+        return np.where(self.labelled[rows], self.place.task.gold[rows], -1)
+
+    def _training(self, rng: np.random.Generator) -> tuple[TrainingSet, Mixture]:
+        here = self._here()
+        labels = self._labels()
+        view = here.view(labels, self.state.proba, is_open=labels < 0)
+        votes = self.recipe.replay.at(self.state.rows) if self.recipe.replay else None
+        mixture = mix_with_votes(self.supervision, view, votes, rng)
+        return mixture.training_set(_corpus(here)), mixture
+
+    def _note(self, mixture: Mixture) -> None:
+        """Keep what the guard said, and how many of the pseudo-labels are right."""
+        n_labels, n_pseudo = int(self.labelled.sum()), mixture.summary.n_pseudo
+        self.run.notes[n_labels] = f"{'+'.join(map(str, mixture.summary.sources))}: {mixture.summary.reason}"
+        if n_pseudo and Source.PSEUDO in mixture.summary.sources:
+            rows = self.state.rows[mixture.positions[-n_pseudo:]]
+            is_right = mixture.targets[-n_pseudo:].argmax(axis=1) == self.place.task.gold[rows]
+            self.run.pseudo_precision[n_labels] = float(is_right.mean())
+        believed = getattr(getattr(mixture.summary, "precision", None), "estimate", None)
+        if n_pseudo and believed is not None:
+            self.run.pseudo_estimated[n_labels] = float(believed)
+
+    def _fit(self, training: TrainingSet) -> FittedStudent:
+        student: Any = self.student
+        options = {"labels": self.place.task.labels, "seed": self.run.seed}
+        if self.fitted is not None and getattr(student, "wants_previous", False):
+            warm: FittedStudent = student.fit_from(self.fitted, training, **options)
+            return warm
+        fresh: FittedStudent = student.fit(training, **options)
+        return fresh
+
+    def _predict(self, rows: Positions) -> Proba:
+        assert self.fitted is not None
+        texts = [self.place.task.texts[int(row)] for row in rows]
+        return self.fitted.predict_proba(texts, embeddings=self.place.embeddings[rows])
+
+
+def _corpus(place: Place) -> Corpus:
+    ids = [str(i) for i in range(len(place.task.texts))]
+    scheme = LabelScheme(tuple(Label(name) for name in place.task.labels))
+    embeddings, groups = place.embeddings, place.groups
+    return Corpus(scheme, ids, place.task.texts, embeddings, groups, label_embeddings=place.label_embeddings)
+
+
+def run_ours(place: Place, budget: Protocol, recipe: Recipe, *, first: Positions, run: Run) -> Run:
+    """Fill in the curve of a recipe, from an initial set on."""
+    learner = Learner(place, recipe, run)
+    learner.learn(first)
+    for n_labels, following in zip(budget.sizes, [*budget.sizes[1:], None], strict=True):
+        with run.timed("test"):
+            run.score(n_labels, learner.test(), place.task.test_gold)
+        if following is not None:
+            learner.learn(learner.ask(following - n_labels))
+    if recipe.replay is not None:
+        run.usd, run.alone = recipe.replay.usd, recipe.replay.alone
+    return run

@@ -1,0 +1,163 @@
+"""Recorded LLM answers as votes on the rows of a pool, and the one place where they enter a round."""
+
+import gzip
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _data import Task
+from _place import Place
+from _recorded import OUTSIDE
+from numpy.typing import NDArray
+
+from llm_al.answers import Answers
+from llm_al.llm_votes import LLMVotes
+from llm_al.pool import PoolView
+from llm_al.supervision import Mixture, Supervision
+from llm_al.types import Consensus, Positions
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What prompts or models said about a pool.
+
+    Parameters
+    ----------
+    name : str
+        Enters the name of the learner.
+    votes : LLMVotes
+        On pool rows only.
+    alone : mapping of voter to accuracy
+        Of its own answers to the texts of the test split; shown, never learned from.
+    usd : float
+        Recorded price of the answers.
+    """
+
+    name: str
+    votes: LLMVotes
+    alone: Mapping[str, float]
+    usd: float = 0.0
+
+    def at(self, rows: Positions) -> LLMVotes:
+        """Return the votes on some pool rows (ascending), by their place among them."""
+        place = np.searchsorted(rows, self.votes.positions)
+        is_there = (place < len(rows)) & (rows[np.minimum(place, len(rows) - 1)] == self.votes.positions)
+        return LLMVotes(place[is_there], self.votes.votes[is_there], self.votes.names)
+
+    def only(self, voter: str) -> "Replay":
+        """Return the answers of one voter."""
+        column = self.votes.names.index(voter)
+        votes = LLMVotes(self.votes.positions, self.votes.votes[:, [column]], (voter,))
+        return Replay(f"LLM {voter}", votes, {voter: self.alone[voter]}, self.usd / len(self.votes.names))
+
+
+def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+    runs = row.get("llm_samples") or {str(row["llm"]): row["llm_label"]}
+    return {run: said["label"] if isinstance(said, dict) else said for run, said in runs.items()}
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a recorded file."""
+    if not path.is_file():
+        raise SystemExit(f"{path} does not exist; give a recorded file with --llm-replay")
+    content = path.read_bytes()
+    text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+    return [json.loads(line) for line in text.splitlines() if line]
+
+
+def narrowed(place: Place, path: Path) -> Place:
+    """Return the part of a data set whose labels the LLMs were offered: all, or the known ones of an open set."""
+    task, named = place.task, {str(row["gold"]) for row in lines_of(path)} - {OUTSIDE}
+    kept = np.array([i for i, label in enumerate(task.labels) if label in named], dtype=np.intp)
+    if len(kept) == len(task.labels):
+        return place
+    if len(kept) < 2:
+        raise SystemExit(f"{path.name} has {len(kept)} labels of {task.name}; give a file of that data set")
+    pool, test = np.flatnonzero(np.isin(task.gold, kept)), np.flatnonzero(np.isin(task.test_gold, kept))
+    smaller = Task(
+        f"{task.name}-{len(kept)}",
+        tuple(task.labels[i] for i in kept),
+        [task.texts[i] for i in pool],
+        np.searchsorted(kept, task.gold[pool]),
+        [task.test_texts[i] for i in test],
+        np.searchsorted(kept, task.test_gold[test]),
+    )
+    return replace(
+        place,
+        task=smaller,
+        embeddings=place.embeddings[pool],
+        test_embeddings=place.test_embeddings[test],
+        label_embeddings=place.label_embeddings[kept],
+        groups=place.groups[pool],
+    )
+
+
+def read_replay(path: Path, task: Task) -> Replay:
+    """Match a recorded file with a task by text; what is off the label list is no answer."""
+    by_text: dict[str, Mapping[str, Any]] = {}
+    for row in lines_of(path):
+        by_text.setdefault(str(row["text"]), row)
+    voters = tuple(sorted({run for row in by_text.values() for run in _said(row)}))
+    index = {label: i for i, label in enumerate(task.labels)}
+
+    def votes(texts: Sequence[str]) -> tuple[Positions, NDArray[np.int64]]:
+        found = [i for i, text in enumerate(texts) if text in by_text]
+        said = [[index.get(_said(by_text[texts[i]]).get(voter), -1) for voter in voters] for i in found]
+        return np.array(found, dtype=np.intp), np.array(said, dtype=np.int64).reshape(len(found), len(voters))
+
+    positions, on_pool = votes(task.texts)
+    tested, on_test = votes(task.test_texts)
+    if not len(positions):
+        raise SystemExit(f"{path.name} knows no text of {task.name}; give a file of that data set")
+    right = (on_test == task.test_gold[tested, None]).mean(axis=0) if len(tested) else np.full(len(voters), np.nan)
+    usd = sum(float(by_text[task.texts[i]].get("cost_usd", 0.0)) for i in positions)
+    alone = {voter: float(share) for voter, share in zip(voters, right, strict=True)}
+    return Replay(f"LLM x{len(voters)}", LLMVotes(positions, on_pool, voters), alone, usd)
+
+
+def mix_with_votes(
+    supervision: Supervision, view: PoolView, votes: LLMVotes | None, rng: np.random.Generator
+) -> Mixture:
+    """Return the training rows of a round; the one place where LLM votes enter."""
+    answers = _answers(view)
+    if votes is None:
+        return supervision.mix(view, answers, {}, rng)
+    if "votes" in inspect.signature(supervision.mix).parameters:
+        mixed: Mixture = supervision.mix(view, answers, {}, rng, votes=votes)
+        return mixed
+    # Without a way to learn from votes, a label with most of them counts as accepted.
+    llm = _by_majority(votes, view)
+    accepted = {row: said.posterior.index(max(said.posterior)) for row, said in llm.items()}
+    labels = view.labels.copy()
+    labels[list(accepted)] = list(accepted.values())
+    names = {row: str(label) for row, label in accepted.items()}
+    seen = replace(view, labels=labels, is_available=view.is_available & (labels < 0))
+    return supervision.mix(seen, replace(answers, llm=llm), names, rng)
+
+
+def _answers(view: PoolView) -> Answers:
+    nothing = np.zeros(len(view), dtype=np.bool_)
+    return Answers(
+        human=view.labels,
+        is_asked=view.is_labeled,
+        is_outside=nothing,
+        is_llm=nothing,
+        llm={},
+        everyone={},
+        quality=(),
+        by_example={},
+    )
+
+
+def _by_majority(votes: LLMVotes, view: PoolView) -> dict[int, Consensus]:
+    found = {}
+    for row, said in zip(votes.positions, votes.votes, strict=True):
+        counts = np.bincount(said[said >= 0], minlength=view.n_classes)
+        if view.labels[row] < 0 and counts.max() * 2 > len(votes.names):
+            shares = tuple(float(share) for share in counts / counts.sum())
+            found[int(row)] = Consensus(str(row), str(counts.argmax()), shares, votes.names, is_human=False)
+    return found
