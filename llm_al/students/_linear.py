@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
-from sklearn.linear_model import LogisticRegression
 
 from llm_al.errors import ShapeError, StudentError
-from llm_al.students.calibration import fit_temperature, out_of_fold
+from llm_al.students._regression import fit_softmax
 from llm_al.types import Proba
 
-__all__ = ["Linear", "cross_fitted_temperature", "fit_linear"]
+__all__ = ["Linear", "fit_linear", "penalty_for"]
 
-# Soft labels below this share are noise of a softmax, and each one costs a row.
+# Soft labels below this share are noise of a softmax; a class that has no others has no examples.
 _LEAST_TARGET = 1e-3
 
 
@@ -87,13 +86,22 @@ class Linear:
             raise StudentError(f"the saved classifier has no array {exc}; train the student again") from exc
 
 
+def penalty_for(n_labels: float, n_classes: int) -> float:
+    """Return the inverse strength C of the L2 penalty for a number of labels.
+
+    It falls from 100 at up to 5 labels a class to 10 at 50 or more. Measured on rows held out of the train splits of
+    trec6, agnews, subj and banking77, with labels at cluster centres: few labels lie far apart and want to be
+    fitted, while many overlap and want an average.
+    """
+    return float(np.clip(500.0 * n_classes / max(n_labels, 1.0), 10.0, 100.0))
+
+
 def fit_linear(
     vectors: NDArray[np.float64],
     targets: Proba,
     weights: NDArray[np.float64],
     *,
-    C: float,
-    max_iterations: int = 1000,
+    C: float | None = None,
 ) -> Linear:
     """Fit a multinomial logistic regression.
 
@@ -101,10 +109,11 @@ def fit_linear(
     ----------
     vectors : ndarray of shape (n, d)
     targets : ndarray of shape (n, c)
-        A soft target becomes one weighted row for every class of at least a thousandth.
+        Soft labels of less than a thousandth count as none.
     weights : ndarray of shape (n,)
-    C : float
-        Inverse strength of the L2 penalty, relative to a weight of 1 a row.
+    C : float or None
+        Inverse strength of the L2 penalty, relative to a weight of 1 a row. None takes what suits the number of
+        labels, see `penalty_for`.
 
     Notes
     -----
@@ -112,43 +121,11 @@ def fit_linear(
     not been seen. With one class only, it gets the rest.
     """
     n, c = targets.shape
-    rows, classes = np.nonzero(targets >= _LEAST_TARGET)
-    is_present = np.zeros(c, dtype=np.bool_)
-    is_present[classes] = True
+    kept = np.where(targets >= _LEAST_TARGET, targets, 0.0)
+    is_present = kept.sum(axis=0) > 0
     coef, intercept = np.zeros((c, vectors.shape[1])), np.zeros(c)
     if is_present.sum() > 1:
-        row_weights = weights[rows] * targets[rows, classes]
-        # Strategies compare margins of many classes: the multinomial form, also for two.
-        model = LogisticRegression(C=C, max_iter=max_iterations, tol=1e-4)
-        model.fit(vectors[rows], classes, sample_weight=row_weights)
-        coef[is_present], intercept[is_present] = _both_rows(model)
+        strength = penalty_for(float(weights.sum()), c) if C is None else C
+        shares = kept[:, is_present] / kept.sum(axis=1, keepdims=True)
+        coef[is_present], intercept[is_present] = fit_softmax(vectors, shares, weights, C=strength)
     return Linear(coef, intercept, is_present, float((~is_present).sum() / (n + c)))
-
-
-def _both_rows(model: LogisticRegression) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give two classes a row each, where the library keeps one for both."""
-    if len(model.coef_) > 1:
-        return model.coef_, model.intercept_
-    halves = np.array([[-0.5], [0.5]])
-    return halves * model.coef_, halves[:, 0] * model.intercept_
-
-
-def cross_fitted_temperature(
-    vectors: NDArray[np.float64],
-    targets: Proba,
-    weights: NDArray[np.float64],
-    *,
-    C: float,
-    n_folds: int,
-    rng: np.random.Generator,
-) -> float:
-    """Return the temperature of logits that come from folds not seen; 1 with fewer than two rows or folds."""
-    if n_folds < 2 or len(vectors) < 2:
-        return 1.0
-
-    def fit_predict(fit_on: NDArray[np.intp], held_out: NDArray[np.intp]) -> NDArray[np.float64]:
-        return fit_linear(vectors[fit_on], targets[fit_on], weights[fit_on], C=C).logits(vectors[held_out])
-
-    # A soft target holds the doubt about the annotators; the student's own doubt is what is measured here.
-    likeliest = np.eye(targets.shape[1])[targets.argmax(axis=1)]
-    return fit_temperature(out_of_fold(fit_predict, targets, n_folds=n_folds, rng=rng), likeliest, weights)

@@ -1,9 +1,10 @@
-"""Logistic regression on frozen sentence embeddings: trains in milliseconds."""
+"""A linear classifier on frozen sentence embeddings: trains in milliseconds, and predicts from label names alone."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,10 @@ from threadpoolctl import threadpool_limits
 
 from llm_al.errors import ConfigError, StudentError
 from llm_al.students._folder import Header, new_folder, read_arrays, read_header, write_arrays, write_header
-from llm_al.students._linear import Linear, cross_fitted_temperature, fit_linear
+from llm_al.students._linear import Linear, fit_linear, penalty_for
+from llm_al.students._prototypes import Rows, fit_prototypes, with_names
 from llm_al.students._sentences import encode, load_sentence_encoder
-from llm_al.students.calibration import scaled_proba
+from llm_al.students.calibration import fit_temperature, out_of_fold, scaled_proba
 from llm_al.types import Embeddings, Proba, TrainingSet
 from llm_al.weights import resolve
 
@@ -26,15 +28,22 @@ _TENSORS = "model.safetensors"
 
 @dataclass(frozen=True)
 class Head:
-    """Fit a logistic regression on the vectors of a fixed encoder.
+    """Fit a linear classifier on the vectors of a fixed encoder, with the labels' names as a prior.
 
     Parameters
     ----------
     model : str
         The encoder: a hub name, a local folder, or ``offline``. It is loaded only when vectors are not handed
         in, so it must be the one that made them. A saved head keeps the name, not the weights.
-    C : float
-        Inverse strength of the L2 penalty.
+    kind : {'logistic', 'prototype'}
+        Logistic regression, or the nearest class mean, which has no optimiser and is as good up to about two labels
+        a class, and worse after that.
+    C : float or None
+        Inverse strength of the L2 penalty of the regression. None lets it fall from 100 at up to five labels a class
+        to 10 at fifty.
+    name_weight : float
+        Weight of a label's name, in labels of a person; it enters as one more example of its class. 0 leaves names
+        out.
     n_folds : int
         Folds of the temperature's cross-fitting; 0 leaves the temperature at 1.
     max_tokens : int
@@ -44,16 +53,27 @@ class Head:
     """
 
     model: str
-    C: float = 10.0
+    kind: Literal["logistic", "prototype"] = "logistic"
+    C: float | None = None
+    name_weight: float = 1.0
     n_folds: int = 5
     max_tokens: int = 256
     device: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.C > 0:
+        if self.kind not in ("logistic", "prototype"):
+            raise ConfigError(f"head kind is {self.kind!r}; choose from: logistic, prototype")
+        if self.C is not None and not self.C > 0:
             raise ConfigError(f"head C is {self.C}; it must be above 0")
+        if not self.name_weight >= 0:
+            raise ConfigError(f"head name_weight is {self.name_weight}; give 0 (names are not used) or more")
         if self.n_folds < 0 or self.n_folds == 1:
             raise ConfigError(f"head n_folds is {self.n_folds}; give 0 (no calibration) or at least 2")
+
+    @property
+    def learns_from_names(self) -> bool:
+        """Whether it takes a training set without examples."""
+        return self.name_weight > 0
 
     def fit(self, training: TrainingSet, *, labels: Sequence[str], seed: int) -> "FittedHead":
         """Fit on vectors of the training set, encoding its texts where there are none.
@@ -61,7 +81,8 @@ class Head:
         Parameters
         ----------
         training : TrainingSet
-            n >= 1 examples. Classes without examples share a probability of ``m / (n + c)``.
+            n >= 1 examples, or none where it has `label_embeddings`. Without those, classes without examples share a
+            probability of ``m / (n + c)``.
         labels : sequence of str, length c
             In the order of the columns of the targets.
         seed : int
@@ -70,21 +91,47 @@ class Head:
         Raises
         ------
         StudentError
-            If there is no example.
+            If there is neither an example nor a label's vector.
+        ShapeError
+            If the labels' vectors are of another encoder or another number of labels.
         ConfigError, MissingExtraError
             If the encoder is needed and cannot be found.
         """
-        if len(training) == 0:
+        names = training.label_embeddings if self.learns_from_names else None
+        if len(training) == 0 and names is None:
             raise StudentError("the head got no example to train on; label at least one")
-        embeddings = training.embeddings if training.embeddings is not None else self._encoded(training.texts)
-        vectors = np.asarray(embeddings, dtype=np.float64)
-        data = (vectors, training.targets, training.weights)
-        rng = np.random.default_rng(seed)
+        rows = Rows(self._vectors(training), training.targets, training.weights)
         # Small fits: several threads gain little on an idle machine and lose tenfold on a busy one.
         with threadpool_limits(limits=1, user_api="blas"):
-            temperature = cross_fitted_temperature(*data, C=self.C, n_folds=self.n_folds, rng=rng)
-            linear = fit_linear(*data, C=self.C)
-        return FittedHead(linear, tuple(labels), self, temperature)
+            temperature = self._temperature(rows, names, np.random.default_rng(seed))
+            return FittedHead(self._linear(rows, names), tuple(labels), self, temperature)
+
+    def _linear(self, rows: Rows, names: Embeddings | None) -> Linear:
+        joined = with_names(rows, names, self.name_weight)
+        if self.kind == "prototype":
+            return fit_prototypes(joined)
+        strength = penalty_for(float(rows.weights.sum()), rows.targets.shape[1]) if self.C is None else self.C
+        return fit_linear(joined.vectors, joined.targets, joined.weights, C=strength)
+
+    def _temperature(self, rows: Rows, names: Embeddings | None, rng: np.random.Generator) -> float:
+        """Return the temperature of logits from folds not seen; 1 with fewer than two rows or folds."""
+        if self.n_folds < 2 or len(rows.vectors) < 2:
+            return 1.0
+
+        def fit_predict(fit_on: NDArray[np.intp], held_out: NDArray[np.intp]) -> NDArray[np.float64]:
+            return self._linear(rows.at(fit_on), names).logits(rows.vectors[held_out])
+
+        # A soft target holds the doubt about the annotators; the student's own doubt is what is measured here.
+        likeliest = np.eye(rows.targets.shape[1])[rows.targets.argmax(axis=1)]
+        logits = out_of_fold(fit_predict, rows.targets, n_folds=self.n_folds, rng=rng)
+        return fit_temperature(logits, likeliest, rows.weights)
+
+    def _vectors(self, training: TrainingSet) -> NDArray[np.float64]:
+        if training.embeddings is not None:
+            return np.asarray(training.embeddings, dtype=np.float64)
+        if len(training) == 0 and training.label_embeddings is not None:
+            return np.zeros((0, training.label_embeddings.shape[1]))
+        return self._encoded(training.texts).astype(np.float64)
 
     def _encoded(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return encode(self.load_encoder(), texts)
