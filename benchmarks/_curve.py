@@ -25,12 +25,15 @@ class Protocol:
         Those of `sizes` at which the test split is predicted.
     by_class : bool
         Whether the numbers count labels for each class.
+    between : tuple of int
+        Further sizes at which ours is tested, to say how few labels are enough; they enter no mean.
     """
 
     name: str
     sizes: tuple[int, ...]
     points: tuple[int, ...]
     by_class: bool = False
+    between: tuple[int, ...] = ()
 
     def of(self, n_classes: int) -> "Protocol":
         """Return the protocol with plain numbers of labels."""
@@ -47,7 +50,7 @@ def _even(first: int, n_queries: int, per_query: int) -> tuple[int, ...]:
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("hast", _even(30, 10, 10), (30, 50, 70, 90, 110, 130)),
+        Protocol("hast", _even(30, 10, 10), (30, 50, 70, 90, 110, 130), between=(40, 60)),
         Protocol("acl22", _even(25, 20, 25), _even(25, 20, 25)),
         Protocol("kclass", _even(1, 10, 1), _even(1, 10, 1), by_class=True),
         # About as many a query as there are classes; the points are those of the LLM claims.
@@ -69,6 +72,8 @@ class Run:
         What else decides the result; with the four above it names the run.
     accuracy, macro_f1 : mapping of labels to value
         On the test split.
+    between : mapping of labels to accuracy
+        At further points, which enter no mean.
     pseudo_precision : mapping of labels to share
         Of the pseudo-labels that were learned from, those that are right; known to the benchmark alone.
     pseudo_estimated : mapping of labels to share
@@ -91,6 +96,7 @@ class Run:
     settings: Mapping[str, Any] = field(default_factory=dict)
     accuracy: dict[int, float] = field(default_factory=dict)
     macro_f1: dict[int, float] = field(default_factory=dict)
+    between: dict[int, float] = field(default_factory=dict)
     pseudo_precision: dict[int, float] = field(default_factory=dict)
     pseudo_estimated: dict[int, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -116,10 +122,16 @@ class Run:
         yield
         self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
 
-    def score(self, n_labels: int, predicted: NDArray[np.integer], gold: NDArray[np.integer]) -> None:
+    def score(
+        self, n_labels: int, predicted: NDArray[np.integer], gold: NDArray[np.integer], *, is_between: bool = False
+    ) -> None:
         """Note accuracy and macro-F1 after `n_labels` labels; classes that the test split lacks do not count."""
-        self.accuracy[n_labels] = float((predicted == gold).mean())
-        present = np.unique(gold)
+        accuracy = float((predicted == gold).mean())
+        print(f"  {self.learner} {n_labels}: {accuracy:.3f} after {self.total_s:.0f} s", flush=True)
+        if is_between:
+            self.between[n_labels] = accuracy
+            return
+        self.accuracy[n_labels], present = accuracy, np.unique(gold)
         self.macro_f1[n_labels] = float(f1_score(gold, predicted, average="macro", labels=present, zero_division=0))
 
     @property
@@ -145,7 +157,7 @@ class Run:
     def from_json(cls, row: Mapping[str, Any]) -> "Run":
         """Read what `to_json` wrote."""
         values = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
-        for name in ("accuracy", "macro_f1", "pseudo_precision", "pseudo_estimated", "notes"):
+        for name in ("accuracy", "macro_f1", "between", "pseudo_precision", "pseudo_estimated", "notes"):
             values[name] = {int(n): value for n, value in values.get(name, {}).items()}
         return cls(**values)
 
@@ -183,7 +195,10 @@ class Curve:
 
     def labels_to(self, target: float) -> int | None:
         """Return the fewest labels with at least `target` accuracy; None if no point has it."""
-        return next((n for n in self.points if self.at(n) >= target), None)
+        between = set.intersection(*(set(run.between) for run in self.runs))
+        reached = {n: self.at(n) for n in self.points}
+        reached |= {n: float(np.mean([run.between[n] for run in self.runs])) for n in between}
+        return next((n for n in sorted(reached) if reached[n] >= target), None)
 
     def paired(self, other: "Curve") -> "tuple[Curve, Curve] | None":
         """Return both on the seeds that they share, from the same initial sets; None without one."""

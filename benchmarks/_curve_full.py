@@ -19,8 +19,9 @@ _PLAIN = {"head": {"n_folds": 0}, "transformer": {"temperature": 1.0}}
 
 
 def full_runs(place: Place, options: argparse.Namespace, known: Runs) -> Iterator[Run]:
-    """Fit the frozen head, and with --full a fine-tuned encoder, on all labels, if that is not known yet."""
-    for name in ("head", "transformer") if options.full else ("head",):
+    """Fit the frozen head, and with --full a fine-tuned encoder, on all labels; not when only peers are run."""
+    names = ("head", "transformer") if options.full else ("head",) if options.students else ()
+    for name in names:
         run = Run(place.task.name, FULL, f"llm_al {name}, all labels", 0)
         if run not in known:
             yield _fitted(name, place, run, dict(options.options.get(name, {})))

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from _curve import PROTOCOLS
@@ -82,5 +83,6 @@ def parse(arguments: Sequence[str] | None, description: str | None) -> argparse.
     elif options.data is None:
         parser.error("--data is missing; give the folder of the data sets, or --quick for the sample project")
     options.peer_seeds = options.seeds if options.peer_seeds is None else options.peer_seeds
-    options.economy = Economy(options.peer_threads, options.peer_subpool, options.peer_bf16)
+    economy = Economy(options.peer_threads, options.peer_subpool, options.peer_bf16)
+    options.economy = replace(economy, epochs=1) if options.quick else economy
     return options

@@ -198,8 +198,10 @@ def run_ours(place: Place, budget: Protocol, recipe: Recipe, *, first: Positions
     learner = Learner(place, recipe, run)
     learner.learn(first)
     for n_labels, following in zip(budget.sizes, [*budget.sizes[1:], None], strict=True):
-        with run.timed("test"):
-            run.score(n_labels, learner.test(), place.task.test_gold)
+        if n_labels in budget.points or n_labels in budget.between:
+            with run.timed("test"):
+                predicted = learner.test()
+            run.score(n_labels, predicted, place.task.test_gold, is_between=n_labels in budget.between)
         if following is not None:
             learner.learn(learner.ask(following - n_labels))
     if recipe.replay is not None:

@@ -55,7 +55,9 @@ def one_round(place: Place, options: argparse.Namespace) -> Figure:
     recipe = Recipe(student, strategy, self_training, cold_start=options.cold_start, options=options.options)
     run, other = (Run(place.task.name, "timing", name, options.first_seed) for name in (recipe.name, "small-text"))
     ours = _seconds_of_round(Learner(place, recipe, run), run, first, per_query)
-    peer = SmallText(place.task, place.folder, other, strategy="breaking ties", economy=Economy())
+    peer = SmallText(
+        place.task, place.folder, other, strategy="breaking ties", economy=Economy(epochs=options.economy.epochs)
+    )
     theirs = _seconds_of_round(peer, other, first, per_query)
     name = f"{place.task.name}: one round at {at} labels, {recipe.name}, as a share of small-text's seconds"
     details = {f"ours, {k} s": v for k, v in ours.items()} | {f"small-text, {k} s": v for k, v in theirs.items()}

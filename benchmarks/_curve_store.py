@@ -31,19 +31,33 @@ class Runs:
         Of the script.
     rows : sequence of mapping
         To begin with, as a results file holds them.
+    is_shared : bool
+        Whether what stands in the folder's file is kept at a write; another process may have added to it.
     """
 
-    def __init__(self, folder: Path, name: str, rows: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.folder, self.name = folder, name
-        runs = [Run.from_json(row) for row in rows if "protocol" in row]
-        self._by_key = {run.key: run for run in runs}
-        self._figures = {row["figure"]["claim"]: Figure.from_json(row) for row in rows if "figure" in row}
+    def __init__(
+        self, folder: Path, name: str, rows: Sequence[Mapping[str, Any]] = (), *, is_shared: bool = True
+    ) -> None:
+        self.folder, self.name, self._is_shared = folder, name, is_shared
+        self._by_key: dict[str, Run] = {}
+        self._figures: dict[str, Figure] = {}
+        self._take(rows)
+
+    def _take(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take in the rows of a results file; what is known already stays as it is."""
+        for row in rows:
+            if "protocol" in row:
+                run = Run.from_json(row)
+                self._by_key.setdefault(run.key, run)
+            else:
+                figure = Figure.from_json(row)
+                self._figures.setdefault(figure.claim.claim, figure)
 
     @classmethod
     def opened(cls, folder: Path, name: str, *, also: Iterable[Path] = (), is_fresh: bool = False) -> "Runs":
         """Read what a folder holds, and what other results files hold beside it."""
         files = [*also, *([] if is_fresh else [folder / f"{name}.json"])]
-        return cls(folder, name, [row for file in files for row in _rows(file)])
+        return cls(folder, name, [row for file in files for row in _rows(file)], is_shared=not is_fresh)
 
     def __contains__(self, run: Run) -> bool:
         return run.key in self._by_key
@@ -70,6 +84,9 @@ class Runs:
     def write(self) -> Path:
         """Write JSON and Markdown, each in one step, and return the path of the first."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self._is_shared:
+            self._take(_rows(self.folder / f"{self.name}.json"))
+        self._is_shared = True
         figures = [figure.to_json() for figure in self._figures.values()]
         rows = [*(run.to_json() for run in self.all), *figures]
         sections = sections_of(self.all, figures)

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from _curve import Run
 from _data import Task
-from _small_text import Economy, load_tokenizer, longest_text
+from _small_text import EPOCHS, Economy, load_tokenizer, longest_text
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from llm_al.types import Positions
 
-_EPOCHS, _BATCH_SIZE, _ENCODER_LR, _HEAD_LR, _WARMUP, _SCALE = 15, 16, 1e-4, 5e-3, 0.1, 8.0
+_BATCH_SIZE, _ENCODER_LR, _HEAD_LR, _WARMUP, _SCALE = 16, 1e-4, 5e-3, 0.1, 8.0
 _MAX_SAMPLE, _K, _BETA, _CLASS_FACTOR = 16384, 15, 0.1, 10.0
 _MAX_EXPONENT = 50.0
 _PREDICT_BATCH = 64
@@ -57,9 +57,9 @@ def _rate(step: int, n_steps: int) -> float:
     return (step + 1) / n_warm if step < n_warm else (n_steps - step) / max(1, n_steps - n_warm)
 
 
-def steps_of(n_labels: int, n_pseudo: int = 0) -> int:
+def steps_of(n_labels: int, n_pseudo: int = 0, *, epochs: int = EPOCHS) -> int:
     """Return the optimiser's steps: level for any number of pseudo-labels, but one pass at least."""
-    return max(_EPOCHS * math.ceil(n_labels / _BATCH_SIZE), math.ceil((n_labels + n_pseudo) / _BATCH_SIZE))
+    return max(epochs * math.ceil(n_labels / _BATCH_SIZE), math.ceil((n_labels + n_pseudo) / _BATCH_SIZE))
 
 
 def pseudo_labels(
@@ -158,7 +158,8 @@ class Hast:
     def _train(
         self, network: _Network, rows: Positions, classes: NDArray[np.int64], weights: NDArray[np.float64]
     ) -> None:
-        n_steps = steps_of(len(self._labelled), len(rows) - len(self._labelled))
+        n_labels = len(self._labelled)
+        n_steps = steps_of(n_labels, len(rows) - n_labels, epochs=self._economy.epochs)
         groups = [
             {"params": network.encoder.parameters(), "lr": _ENCODER_LR},
             {"params": network.head.parameters(), "lr": _HEAD_LR},

@@ -171,7 +171,6 @@ def run_peer(place: Place, budget: Budget, *, economy: Economy, first: Positions
             with run.timed("test"):
                 predicted = peer.test()
             run.score(n_labels, predicted, place.task.test_gold)
-            print(f"  {run.learner} {n_labels}: {run.accuracy[n_labels]:.3f} after {run.total_s:.0f} s", flush=True)
         if following is not None and n_labels < max(points):
             peer.learn(peer.ask(following - n_labels))
     return run

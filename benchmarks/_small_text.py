@@ -15,7 +15,8 @@ from llm_al.types import Positions
 VERSION = "1.4.1"
 _INSTALL = f"pip install --no-deps small-text=={VERSION} dill"
 # A fine-tuned transformer, as the library's own examples run it.
-_SETTINGS = {"num_epochs": 15, "lr": 1e-4}
+EPOCHS = 15
+_LR = 1e-4
 _BATCH_SIZE = 12
 _TEST_BATCH = 64
 
@@ -32,11 +33,14 @@ class Economy:
         Rows of the pool, drawn anew for each query, that are predicted and asked about.
     bf16 : bool
         Forward passes under bfloat16 autocast, with texts cut at the 99th percentile of their lengths.
+    epochs : int
+        Fewer in a smoke run only.
     """
 
     threads: int | None = None
     subpool: int | None = None
     bf16: bool = False
+    epochs: int = EPOCHS
 
     def settings(self, *, pool_rows: int) -> dict[str, Any]:
         """Return what decides the result of a run; a sub-pool as large as the pool is none."""
@@ -97,12 +101,12 @@ class _Factory:
 
     folder: str
     n_classes: int
-    bf16: bool
+    economy: Economy
 
     def new(self) -> Any:
         import small_text as st
 
-        is_bf16 = self.bf16
+        is_bf16 = self.economy.bf16
 
         class Classifier(st.TransformerBasedClassification):  # type: ignore[misc]
             def initialize_transformer(self, cache_dir: str) -> None:
@@ -110,8 +114,10 @@ class _Factory:
                 self.model = in_bf16(self.model) if is_bf16 else self.model
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        options = {**_SETTINGS, "mini_batch_size": _BATCH_SIZE, "device": device, "verbosity": 0}
-        return Classifier(st.TransformerModelArguments(self.folder), self.n_classes, **options)
+        options = {"lr": _LR, "mini_batch_size": _BATCH_SIZE, "device": device, "verbosity": 0}
+        return Classifier(
+            st.TransformerModelArguments(self.folder), self.n_classes, num_epochs=self.economy.epochs, **options
+        )
 
 
 def strategy_of(name: str, subpool: int | None) -> Any:
@@ -145,7 +151,7 @@ class SmallText:
                 target_labels=np.arange(len(task.labels)),
                 max_length=self._length,
             )
-        factory = _Factory(folder, len(task.labels), economy.bf16)
+        factory = _Factory(folder, len(task.labels), economy)
         self._learner = st.PoolBasedActiveLearner(factory, strategy_of(strategy, economy.subpool), pool)
         self._is_started = False
 
