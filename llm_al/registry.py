@@ -68,6 +68,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "verips": "llm_al.pseudo_labels.verips:Verips",
     },
     "student": {
+        "auto": "llm_al.students.auto:Auto",
         "head": "llm_al.students.head:Head",
         "setfit": "llm_al.students.setfit:SetFit",
         "transformer": "llm_al.students.transformer:Transformer",

@@ -12,6 +12,7 @@ __all__ = ["load"]
 
 # By name, so that reading a logistic head does not import a training library.
 _KINDS = {
+    "auto": "llm_al.students.auto:FittedAuto",
     "head": "llm_al.students.head:FittedHead",
     "setfit": "llm_al.students.setfit:FittedSetFit",
     "transformer": "llm_al.students.transformer:FittedTransformer",

@@ -11,6 +11,7 @@ import pytest
 
 from llm_al.errors import ConfigError, StudentError
 from llm_al.students import load
+from llm_al.students.auto import Auto
 from llm_al.students.head import Head
 from llm_al.students.setfit import SetFit
 from llm_al.students.transformer import Transformer
@@ -19,6 +20,7 @@ from llm_al.types import TrainingSet
 LABELS = ("animals", "money")
 NEW = ["a cat called", "pay the loan", ""]
 RECIPES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "auto": (Auto, {}),
     "head": (Head, {}),
     "setfit": (SetFit, {"n_iterations": 1}),
     "transformer": (Transformer, {"encoder_lr": 1e-3, "epochs": 5}),
