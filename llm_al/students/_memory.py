@@ -1,7 +1,5 @@
 """Running out of memory: how it looks, and work in parts that fit."""
 
-import gc
-
 import torch
 
 __all__ = ["free", "is_out_of_memory"]
@@ -20,7 +18,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free(device: torch.device) -> None:
-    """Give back what the failed attempt held."""
-    gc.collect()
+    """Give back what the allocator of an accelerator holds and nobody uses."""
     if device.type == "cuda":
         torch.cuda.empty_cache()

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from llm_al.errors import StudentError
+from llm_al.students._packed import can_pack, pack
 from llm_al.students._precision import in_bf16, is_half, mark
 
 __all__ = ["Network", "choose_device", "freeze", "load_encoder", "load_tokenizer", "longest_input", "without_bars"]
@@ -113,9 +114,14 @@ class Network(nn.Module):
         if kept is None or kept[0] != now:
             # The old copy goes first, so that there are never two.
             self._runs.pop("prediction", None)
-            half = in_bf16(self.encoder)
-            kept = self._runs["prediction"] = (now, half if self.wrap is None else self.wrap(half))
+            kept = self._runs["prediction"] = (now, self._half())
         return kept[1]
+
+    def _half(self) -> Callable[..., Any]:
+        half = in_bf16(self.encoder)
+        if self.wrap is not None:
+            return self.wrap(half)
+        return pack(half) if can_pack(self.device) else half
 
 
 def choose_device(name: str | None) -> torch.device:

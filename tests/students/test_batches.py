@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_al.students._batches import clean, pad, prediction_batches, training_batches
+from llm_al.students._batches import clean, pad, prediction_batches, training_batches, with_share
 
 lengths_lists = st.lists(st.integers(1, 60), min_size=1, max_size=80)
 
@@ -45,3 +45,23 @@ def test_training_batches_group_like_lengths() -> None:
 
 def test_clean_cuts_huge_texts_and_replaces_what_cannot_be_encoded() -> None:
     assert clean(["a\udce9b", "x" * 1000], max_tokens=2) == ["a?b", "x" * 128]
+
+
+@given(st.lists(st.booleans(), min_size=4, max_size=40), st.floats(0, 1), st.integers(0, 5))
+def test_a_batch_keeps_its_size_and_gets_its_share_of_human_rows(humans: list[bool], least: float, seed: int) -> None:
+    is_human = np.array(humans)
+    rng = np.random.default_rng(seed)
+    batch = rng.permutation(len(humans))[:4]
+    changed = with_share(batch, is_human, least, rng)
+    assert len(changed) == 4
+    assert is_human[changed].sum() >= (np.ceil(least * 4) if is_human.any() else 0)
+    assert set(batch[is_human[batch]]) <= set(changed)
+    assert not is_human[np.setdiff1d(changed, batch)].sum() < len(np.setdiff1d(changed, batch))
+
+
+def test_human_rows_come_once_in_a_batch_where_there_are_enough_of_them() -> None:
+    is_human = np.array([True] * 4 + [False] * 8)
+    changed = with_share(np.arange(4, 12), is_human, 0.5, np.random.default_rng(0))
+    assert sorted(changed[is_human[changed]].tolist()) == [0, 1, 2, 3]
+    few = np.array([True] + [False] * 11)
+    assert with_share(np.arange(4, 12), few, 0.5, np.random.default_rng(0)).tolist().count(0) == 4

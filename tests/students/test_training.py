@@ -1,4 +1,5 @@
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,3 +125,85 @@ def test_rate_rises_over_the_warmup_and_falls_to_nearly_zero() -> None:
     assert rates[2] == 1.0
     assert rates[-1] == pytest.approx(1 / 18)
     assert all(a >= b for a, b in pairwise(rates[1:]))
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> int:
+    """Return how many steps a fit took."""
+    taken = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *a, **k: (taken.append(1), step(self, *a, **k))[1])
+    _fit(_network(), **settings)
+    return len(taken)
+
+
+def test_training_ends_after_an_epoch_of_little_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _counted(monkeypatch, epochs=40, batch_size=2) == 80
+    monkeypatch.undo()
+    n_steps = _counted(monkeypatch, epochs=40, batch_size=2, stop_loss=0.1)
+    assert n_steps < 40
+    assert n_steps % 2 == 0
+
+
+def test_training_ends_when_the_loss_no_longer_falls(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Learning rates this low change nothing, so every epoch after the first one is flat.
+    monkeypatch.setattr(Recipe, "rate", lambda *_: 1e-9)
+    assert _counted(monkeypatch, epochs=40, batch_size=4, patience=3) == 4
+
+
+def test_label_smoothing_keeps_probabilities_off_the_edge() -> None:
+    def surest(smoothing: float) -> float:
+        network = _fit(_network(), epochs=60, label_smoothing=smoothing)
+        logits = predict_logits(network, [[1, 2], [6]], pad_id=0, max_batch_tokens=8)
+        return float(torch.softmax(torch.as_tensor(logits), 1).max())
+
+    assert surest(0.2) == pytest.approx(0.9, abs=0.03)
+    assert surest(0.0) > 0.95
+
+
+def test_full_class_weights_make_up_for_a_rare_class() -> None:
+    def proba_of_rare(power: float) -> float:
+        material = Material([[1]] * 4, np.eye(2)[[0, 0, 0, 1]], np.ones(4))
+        recipe = Recipe(epochs=60, head_lr=0.05, class_weight=power)
+        network = fine_tune(_network(), material, recipe=recipe, seed=0)
+        logits = predict_logits(network, [[1]], pad_id=0, max_batch_tokens=8)
+        return float(torch.softmax(torch.as_tensor(logits), 1)[0, 1])
+
+    assert proba_of_rare(0.0) == pytest.approx(0.25, abs=0.05)
+    assert proba_of_rare(1.0) == pytest.approx(0.5, abs=0.05)
+
+
+def test_mixing_trains_on_what_lies_between_examples() -> None:
+    ids, targets = [[1, 2], [3, 4, 5], [6], [7, 8]], np.eye(2)[[0, 0, 1, 1]]
+    recipe = Recipe(encoder_lr=0.05, head_lr=0.05, epochs=30)
+    plain, blended = (
+        fine_tune(_network(), Material(ids, targets, np.ones(4), mixup=alpha), recipe=recipe, seed=3)
+        for alpha in (0.0, 0.4)
+    )
+    assert not torch.equal(plain.head.weight, blended.head.weight)
+    logits = predict_logits(blended, ids, pad_id=0, max_batch_tokens=8)
+    assert logits.argmax(axis=1).tolist() == [0, 0, 1, 1]
+
+
+def test_human_rows_are_shown_in_every_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    take = Material.take
+    monkeypatch.setattr(Material, "take", lambda self, rows, device: (shown.append(rows), take(self, rows, device))[1])
+    is_human = np.array([True] + [False] * 15)
+    material = Material([[i] for i in range(1, 17)], np.eye(2)[[0, 1] * 8], np.ones(16), is_human=is_human)
+    fine_tune(_network(), material, recipe=Recipe(epochs=2, batch_size=4, min_human_share=0.25), seed=0)
+    assert len(shown) == 8
+    assert all(is_human[rows].any() for rows in shown)
+
+
+def test_a_batch_larger_than_the_set_is_the_whole_set() -> None:
+    network = _fit(_network(), epochs=30, batch_size=500)
+    logits = predict_logits(network, [[1, 2], [3, 4, 5], [6], [7, 8]], pad_id=0, max_batch_tokens=4)
+    assert logits.argmax(axis=1).tolist() == [0, 0, 1, 1]
+
+
+def test_training_in_bf16_learns_its_examples() -> None:
+    network = _network()
+    network.precision = "bf16"
+    logits = predict_logits(_fit(network, epochs=30), [[1, 2], [3, 4, 5], [6], [7, 8]], pad_id=0, max_batch_tokens=4)
+    assert logits.argmax(axis=1).tolist() == [0, 0, 1, 1]
+    assert network.encoder.vectors.weight.dtype == torch.float32  # type: ignore[union-attr]

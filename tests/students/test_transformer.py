@@ -1,11 +1,15 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from llm_al.errors import StudentError
-from llm_al.students import load
+from llm_al.errors import ConfigError, StudentError
+from llm_al.students import load, transformer
+from llm_al.students._compiled import Compiled
+from llm_al.students.head import Head
 from llm_al.students.transformer import Transformer
 from llm_al.types import TrainingSet
 
@@ -56,6 +60,133 @@ def test_order_of_texts_does_not_matter(tiny_encoder: str, two_topics: TrainingS
     forward, backward = fitted.predict_proba(texts), fitted.predict_proba(texts[::-1])
     assert backward[::-1] == pytest.approx(forward, abs=1e-6)
     assert np.isfinite(forward).all()
+
+
+def test_a_warm_start_goes_on_from_the_last_student_and_leaves_it_alone(
+    tiny_encoder: str, two_topics: TrainingSet
+) -> None:
+    recipe = Transformer(tiny_encoder, epochs=1, encoder_lr=1e-9, head_lr=1e-9)
+    last = Transformer(tiny_encoder, epochs=5, encoder_lr=1e-3).fit(two_topics, labels=LABELS, seed=0)
+    before = {name: tensor.clone() for name, tensor in last.network.state_dict().items()}
+    warm = replace(recipe, start="warm").fit_from(last, two_topics, labels=LABELS, seed=1)
+    assert torch.allclose(warm.network.head.weight, last.network.head.weight, atol=1e-6)
+    assert all(torch.equal(before[name], tensor) for name, tensor in last.network.state_dict().items())
+    fresh = recipe.fit_from(last, two_topics, labels=LABELS, seed=1)
+    assert torch.equal(fresh.network.head.weight, recipe.fit(two_topics, labels=LABELS, seed=1).network.head.weight)
+    assert replace(recipe, start="warm").wants_previous
+    assert not recipe.wants_previous
+
+
+def test_a_warm_start_from_another_kind_or_other_labels_is_a_fresh_one(
+    tiny_encoder: str, two_topics: TrainingSet
+) -> None:
+    recipe = Transformer(tiny_encoder, epochs=1, start="warm")
+    plain = recipe.fit(two_topics, labels=LABELS, seed=0).network.head.weight
+    for previous in (
+        Head(tiny_encoder).fit(two_topics, labels=LABELS, seed=0),
+        recipe.fit(two_topics, labels=("money", "animals"), seed=0),
+        replace(recipe, scale=4.0).fit(two_topics, labels=LABELS, seed=0),
+    ):
+        assert torch.equal(recipe.fit_from(previous, two_topics, labels=LABELS, seed=0).network.head.weight, plain)
+
+
+def test_a_linear_head_start_knows_the_examples_before_training(tiny_encoder: str, two_topics: TrainingSet) -> None:
+    recipe = Transformer(tiny_encoder, epochs=1, encoder_lr=1e-9, head_lr=1e-9, head_start="linear")
+    started = recipe.fit(two_topics, labels=LABELS, seed=0)
+    assert (started.predict_logits(two_topics.texts).argmax(1) == two_topics.targets.argmax(1)).mean() >= 0.75
+    assert (
+        not replace(recipe, head_start="zeros").fit(two_topics, labels=LABELS, seed=0).network.head.bias.abs().max()
+        > 1e-6
+    )
+
+
+def test_one_fold_of_several_measures_the_temperature_too(
+    tiny_encoder: str, two_topics: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    fit = Transformer._fit
+    monkeypatch.setattr(
+        Transformer, "_fit", lambda self, training, *rest: (sizes.append(len(training)), fit(self, training, *rest))[1]
+    )
+    fitted = Transformer(tiny_encoder, epochs=1, n_folds=4, n_fold_fits=1).fit(two_topics, labels=LABELS, seed=0)
+    assert sizes == [12, 9]
+    assert fitted.temperature != 1.7
+
+
+def test_an_interrupted_fit_or_save_leaves_the_earlier_student(
+    tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Transformer(tiny_encoder, epochs=1)
+    earlier = recipe.fit(two_topics, labels=LABELS, seed=0)
+    earlier.save(tmp_path / "student")
+    before = earlier.predict_proba(["a cat"])
+
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    for owner, step in ((torch.optim.AdamW, "step"), (type(earlier.tokenizer), "save_pretrained")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, step, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                recipe.fit(two_topics, labels=LABELS, seed=1).save(tmp_path / "student")
+    assert [path.name for path in tmp_path.iterdir()] == ["student"]
+    assert np.array_equal(load(tmp_path / "student").predict_proba(["a cat"]), before)
+
+
+def test_a_compiler_that_fails_changes_no_prediction(
+    tiny_encoder: str, two_topics: TrainingSet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(encoder: Any) -> Compiled:
+        return Compiled(encoder, lambda *_args, **_settings: 1 / 0)
+
+    monkeypatch.setattr(transformer, "Compiled", broken)
+    plain, compiled = (
+        Transformer(tiny_encoder, epochs=1, compile=flag, precision="fp32").fit(two_topics, labels=LABELS, seed=0)
+        for flag in (False, True)
+    )
+    assert "could not be compiled" in caplog.text
+    assert np.array_equal(compiled.predict_proba(["a cat"]), plain.predict_proba(["a cat"]))
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_predicts_what_the_plain_one_does(tiny_encoder: str, two_topics: TrainingSet) -> None:
+    plain, compiled = (
+        Transformer(tiny_encoder, epochs=1, compile=flag, precision="fp32").fit(two_topics, labels=LABELS, seed=0)
+        for flag in (False, True)
+    )
+    assert compiled.predict_proba(two_topics.texts) == pytest.approx(plain.predict_proba(two_topics.texts), abs=1e-3)
+
+
+def test_threads_are_bounded_while_it_works(tiny_encoder: str, two_topics: TrainingSet) -> None:
+    before = torch.get_num_threads()
+    fitted = Transformer(tiny_encoder, epochs=1, n_threads=1).fit(two_topics, labels=LABELS, seed=0)
+    fitted.predict(["a cat"])
+    assert torch.get_num_threads() == before
+
+
+def test_every_setting_survives_saving(tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path) -> None:
+    recipe = Transformer(tiny_encoder, epochs=1, layer_decay=0.9, label_smoothing=0.1, lora=False, start="warm")
+    recipe.fit(two_topics, labels=LABELS, seed=0).save(tmp_path / "student")
+    assert load(tmp_path / "student").student == recipe  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layer_decay": 0.0}, r"transformer layer_decay is 0\.0; it must be in \(0, 1\]"),
+        ({"label_smoothing": 1.0}, r"transformer label_smoothing is 1\.0; it must be in \[0, 1\)"),
+        ({"min_human_share": 1.5}, r"transformer min_human_share is 1\.5; it must be in \[0, 1\]"),
+        ({"n_threads": 0}, "transformer n_threads is 0; it must be at least 1, or null"),
+        ({"patience": -1}, "transformer patience is -1; it must be at least 0"),
+        ({"start": "cold"}, "transformer start is 'cold'; choose from: fresh, warm"),
+        ({"head_start": "random"}, "transformer head_start is 'random'; choose from: zeros, linear"),
+        ({"precision": "fp16"}, "transformer precision is 'fp16'; choose from: auto, fp32, bf16"),
+        ({"lora": "yes"}, "transformer lora is 'yes'; choose from: auto, true, false"),
+    ],
+)
+def test_settings_of_the_transformer_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Transformer("offline", **settings)
 
 
 @pytest.mark.slow
