@@ -6,50 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from llm_al.errors import ConfigError, ShapeError
-from llm_al.pseudo_labels._head import fit_head, predict_head
-from llm_al.types import Embeddings, Proba, Source
+from llm_al.errors import ConfigError
+from llm_al.pseudo_labels._comparison import Rows, Score, alone, deal, is_taught, mean_and_error, with_added
+from llm_al.pseudo_labels._head import predict_head
+from llm_al.types import Embeddings, Source
 
 __all__ = ["Guard", "Rows", "Verdict"]
 
 Floats = NDArray[np.float64]
-
-_CLIP = 1e-3
-_TEMPERATURES = tuple(float(t) for t in np.geomspace(0.1, 4.0, 25))
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Labelled rows of one source.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n, d)
-        Unit-length rows; no text of one source occurs in another.
-    targets : ndarray of shape (n, c)
-        Soft labels; rows sum to 1.
-    weights : ndarray of shape (n,)
-        Positive weights, before a multiplier.
-
-    Raises
-    ------
-    ShapeError
-        If lengths differ.
-    """
-
-    embeddings: Embeddings
-    targets: Proba
-    weights: Floats
-
-    def __post_init__(self) -> None:
-        if not len(self.embeddings) == len(self.targets) == len(self.weights):
-            raise ShapeError(
-                f"got {len(self.embeddings)} embeddings, {len(self.targets)} targets and {len(self.weights)} weights; "
-                "give one of each a row"
-            )
-
-    def __len__(self) -> int:
-        return len(self.weights)
 
 
 @dataclass(frozen=True)
@@ -63,39 +27,39 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Fold:
-    """Rows of one cross-validation fold and the head trained on what is already accepted."""
+class _Known:
+    """What every comparison needs: people's rows, the folds' scores, which rows count, and a bonus in nats."""
 
-    train: NDArray[np.intp]
-    test: NDArray[np.intp]
-    head: Floats
-
-
-@dataclass(frozen=True)
-class _Score:
-    """Log loss and hits of each person-labelled row, when it was left out."""
-
-    loss: Floats
-    is_right: NDArray[np.bool_]
-    folds: tuple[_Fold, ...]
+    human: Rows
+    counts: NDArray[np.bool_]
+    base: Score
+    bonus: float = 0.0
 
 
 @dataclass(frozen=True)
 class Guard:
     """Compare training sets by cross-validation on people's labels only.
 
-    A softmax head on the frozen embeddings stands in for the student. Folds are stratified over people's labels; a
-    tested row is always a person's. Sources are added one after the other, first the LLM, then pseudo-labels, each
-    with every factor of `multipliers`; the best factor stays if its mean paired gain in log loss is positive and at
-    least `min_gain_se` standard errors, and its accuracy has not fallen by more than one standard error. So {human},
-    {human + llm}, and either of the two with pseudo-labels are compared.
+    A softmax head on the frozen embeddings, with the labels' names for a prior where there are any, stands in for the
+    student. Folds are stratified over people's labels; a tested row is always a person's. Sources are added one after
+    the other, first the LLM, then pseudo-labels, each with every factor of `multipliers`: so {human}, {human + llm},
+    and either of the two with pseudo-labels are compared. Predictions of each training set are compared at their own
+    best temperature.
 
-    A pseudo-label knows the tested row, because the student that gave it has seen that row. It is therefore
-    given anew in each fold, by the head that has not. Predictions of each training set are compared at their own best
-    temperature.
+    Which factor: the one with the largest ``sum of gains in log loss - (log(factor / prior_factor) / prior_sd)^2 / 2``.
+    With few labels of people this stays near `prior_factor`, with many the labels decide. Whether at all: the source
+    stays if its mean paired gain is positive and at least `min_gain_se` standard errors, and its accuracy has not
+    fallen by more than one standard error. For the LLM's labels the sum of gains gets ``prior_gain * (2 - labels a
+    class)`` nats, at most `prior_gain` and at least 0: below two labels a class other labels help unless the evidence
+    speaks against it.
 
-    With too few labels of people to compare (fewer than `min_human` or two a class) the LLM's accepted labels stay
-    with the smallest factor, since the audit vouches for them, and pseudo-labels stay out, since nothing does.
+    A row counts only if the other folds have an example of its class: where every class has one label, a test on it
+    would ask what nobody can know without it, and speak for any source. With fewer than `min_human` such rows nothing
+    can be compared: then the LLM's labels stay with `prior_factor`, since an audit or their noise matrices vouch for
+    them, and pseudo-labels stay out, since nothing does.
+
+    No label may know the row that it is tested on. A source whose labels depend on people's is given anew in each
+    fold, by `Rows.without`; pseudo-labels that cannot be are given by the head of the fold.
 
     Parameters
     ----------
@@ -107,6 +71,12 @@ class Guard:
         Standard errors that a source must gain.
     min_human : int
         Fewest labels of people for a comparison.
+    prior_factor, prior_sd : float
+        Where the factor is thought to lie, and how far off on a natural logarithm. Both positive.
+    prior_gain : float
+        In nats; 0 or more.
+    max_added : int
+        Of a larger source so many rows are drawn for the comparison, which weigh as much as all.
 
     Raises
     ------
@@ -115,132 +85,130 @@ class Guard:
     """
 
     n_folds: int = 5
-    multipliers: tuple[float, ...] = (0.1, 0.3, 1.0)
+    multipliers: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
     min_gain_se: float = 1.0
     min_human: int = 20
+    prior_factor: float = 0.3
+    prior_sd: float = 1.5
+    prior_gain: float = 3.0
+    max_added: int = 1500
 
     def __post_init__(self) -> None:
         if self.n_folds < 2:
             raise ConfigError(f"n_folds is {self.n_folds}; allowed is 2 or more; correct it")
         if not self.multipliers or min(self.multipliers) <= 0:
             raise ConfigError(f"multipliers is {self.multipliers}; give at least one, all of them positive")
+        for name in ("prior_factor", "prior_sd", "max_added"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is more than 0; correct it")
+        if self.prior_gain < 0:
+            raise ConfigError(f"prior_gain is {self.prior_gain}; allowed is 0 or more; correct it")
 
-    def choose(self, human: Rows, llm: Rows | None, pseudo: Rows | None, rng: np.random.Generator) -> Verdict:
-        """Return which sources the student may learn from, with factors and the reason."""
+    def choose(
+        self,
+        human: Rows,
+        llm: Rows | None,
+        pseudo: Rows | None,
+        rng: np.random.Generator,
+        *,
+        names: Embeddings | None = None,
+    ) -> Verdict:
+        """Return which sources the student may learn from, with factors and the reason.
+
+        Parameters
+        ----------
+        human, llm, pseudo : Rows
+        rng : Generator
+            Deals the folds.
+        names : ndarray of shape (c, d), optional
+            Vectors of the labels' names, where the student learns from them.
+        """
         # Dozens of small fits: several threads gain nothing on an idle machine and lose tenfold on a busy one.
         with threadpool_limits(limits=1, user_api="blas"):
-            return self._choose(human, llm, pseudo, rng)
+            return self._choose(human, _none_if_empty(llm), _none_if_empty(pseudo), rng, names)
 
-    def _choose(self, human: Rows, llm: Rows | None, pseudo: Rows | None, rng: np.random.Generator) -> Verdict:
-        llm = llm if llm is not None and len(llm) else None
-        pseudo = pseudo if pseudo is not None and len(pseudo) else None
+    def _choose(
+        self, human: Rows, llm: Rows | None, pseudo: Rows | None, rng: np.random.Generator, names: Embeddings | None
+    ) -> Verdict:
         if llm is None and pseudo is None:
             return Verdict((Source.HUMAN,), 0.0, 0.0, "only people's labels are at hand")
         n_classes = len(np.unique(human.targets.argmax(axis=1)))
-        if n_classes < 2 or len(human) < max(self.min_human, 2 * n_classes):
-            return self._without_comparison(len(human), n_classes, has_llm=llm is not None)
-        base = self._cross_validate(human, self._folds(human, rng))
-        llm_weight, llm_reason, base = self._try(human, llm, base, name="LLM labels")
-        kept = _scale(llm, llm_weight) if llm is not None and llm_weight else None
-        pseudo_weight, pseudo_reason, _ = self._try(human, pseudo, base, name="pseudo-labels", kept=kept)
+        tests = deal(human, self.n_folds, rng)
+        counts = is_taught(human, tests)
+        if n_classes < 2 or counts.sum() < self.min_human:
+            return self._without_comparison(int(counts.sum()), n_classes, has_llm=llm is not None)
+        per_class = len(human) / human.targets.shape[1]
+        bonus = self.prior_gain * float(np.clip(2.0 - per_class, 0.0, 1.0))
+        known = _Known(human, counts, alone(human, tests, names), bonus)
+        llm_weight, llm_reason, base = self._try(known, llm, rng, name="LLM labels")
+        known = _Known(human, counts, base)
+        pseudo_weight, pseudo_reason, _ = self._try(known, pseudo, rng, name="pseudo-labels")
         weights = {Source.HUMAN: 1.0, Source.LLM: llm_weight, Source.PSEUDO: pseudo_weight}
         sources = tuple(source for source, weight in weights.items() if weight)
         reasons = "; ".join(reason for reason in (llm_reason, pseudo_reason) if reason)
         return Verdict(
-            sources, llm_weight, pseudo_weight, f"cross-validated on {len(human)} labels of people: {reasons}"
+            sources, llm_weight, pseudo_weight, f"cross-validated on {counts.sum()} labels of people: {reasons}"
         )
 
-    def _without_comparison(self, n_human: int, n_classes: int, *, has_llm: bool) -> Verdict:
-        weight = min(self.multipliers) if has_llm else 0.0
+    def _without_comparison(self, n_counted: int, n_classes: int, *, has_llm: bool) -> Verdict:
+        weight = min(self.multipliers, key=lambda factor: abs(np.log(factor / self.prior_factor))) if has_llm else 0.0
         sources = (Source.HUMAN, Source.LLM) if has_llm else (Source.HUMAN,)
-        llm = f"accepted LLM labels stay with a factor of {weight:g}, " if has_llm else ""
-        needed = max(self.min_human, 2 * n_classes)
+        llm = f"LLM labels stay with a factor of {weight:g}, " if has_llm else ""
         return Verdict(
             sources,
             weight,
             0.0,
-            f"{n_human} labels of people over {n_classes} classes are too few to compare sources "
-            f"(at least {needed} over 2 classes are needed): {llm}pseudo-labels stay out",
+            f"{n_counted} labels of people have another of their class, over {n_classes} classes; these are too few "
+            f"to compare sources (at least {self.min_human} over 2 classes are needed): "
+            f"{llm}pseudo-labels stay out",
         )
-
-    def _folds(self, human: Rows, rng: np.random.Generator) -> list[NDArray[np.intp]]:
-        """Deal shuffled rows to folds class by class, going on where the last class ended."""
-        shuffled = rng.permutation(len(human))
-        dealt = shuffled[np.argsort(human.targets.argmax(axis=1)[shuffled], kind="stable")]
-        return [np.sort(dealt[start :: self.n_folds]) for start in range(self.n_folds)]
-
-    def _cross_validate(self, human: Rows, tests: list[NDArray[np.intp]]) -> _Score:
-        folds = []
-        for test in tests:
-            train = np.setdiff1d(np.arange(len(human)), test)
-            head = fit_head(human.embeddings[train], human.targets[train], human.weights[train])
-            folds.append(_Fold(train, test, head))
-        return _score(human, tuple(folds))
 
     def _try(
-        self, human: Rows, added: Rows | None, base: _Score, *, name: str, kept: Rows | None = None
-    ) -> tuple[float, str, _Score]:
+        self, known: _Known, added: Rows | None, rng: np.random.Generator, *, name: str
+    ) -> tuple[float, str, Score]:
         """Return the factor of the added source (0: out), the reason and the score to beat from here on."""
+        base, counts = known.base, known.counts
         if added is None:
             return 0.0, "", base
-        is_own = name == "pseudo-labels"
-        trials = {
-            factor: _with_added(human, _scale(added, factor), base, kept=kept, is_own=is_own)
-            for factor in self.multipliers
-        }
-        gains = {factor: base.loss - trial.loss for factor, trial in trials.items()}
-        best = max(gains, key=lambda factor: float(gains[factor].mean()))
-        gain, gain_se = _mean_and_error(gains[best])
-        change, change_se = _mean_and_error(trials[best].is_right.astype(np.float64) - base.is_right)
+        trials = self._trials(known, added, rng, is_own=name == "pseudo-labels")
+        gains = {factor: (base.loss - trial.loss)[counts] for factor, trial in trials.items()}
+        best = max(gains, key=lambda factor: float(gains[factor].sum()) + self._log_prior(factor))
+        gain, gain_se = mean_and_error(gains[best])
+        change = trials[best].is_right.astype(np.float64) - base.is_right
+        more, more_se = mean_and_error(change[counts])
         figures = (
-            f"log loss changes by {-gain:+.3f} (standard error {gain_se:.3f}), accuracy by {change:+.3f} "
+            f"log loss changes by {-gain:+.3f} (standard error {gain_se:.3f}), accuracy by {more:+.3f} "
             f"at their best factor {best:g}"
         )
-        if gain > 0 and gain >= self.min_gain_se * gain_se and change >= -change_se:
+        favoured = gain + known.bonus / counts.sum()
+        if favoured > 0 and favoured >= self.min_gain_se * gain_se and more >= -more_se:
             return best, f"{name} stay: {figures}", trials[best]
         return 0.0, f"{name} stay out, no clear gain: {figures}", base
 
+    def _trials(self, known: _Known, added: Rows, rng: np.random.Generator, *, is_own: bool) -> dict[float, Score]:
+        """Return the score of every factor, from the smallest up, each fit starting where the last one ended."""
+        parts = [part.drawn(self.max_added, rng) for part in _anew(known, added, is_own=is_own)]
+        trials, starts = {}, [fold.head for fold in known.base.folds]
+        for factor in sorted(self.multipliers):
+            scaled = [part.times(factor) for part in parts]
+            trials[factor] = with_added(known.human, scaled, known.base, starts)
+            starts = [fold.head for fold in trials[factor].folds]
+        return trials
 
-def _scale(rows: Rows, factor: float) -> Rows:
-    return Rows(rows.embeddings, rows.targets, rows.weights * factor)
-
-
-def _with_added(human: Rows, added: Rows, base: _Score, *, kept: Rows | None, is_own: bool) -> _Score:
-    folds = []
-    for fold in base.folds:
-        targets = added.targets
-        if is_own:
-            targets = np.eye(human.targets.shape[1])[predict_head(fold.head, added.embeddings).argmax(axis=1)]
-        parts = [Rows(human.embeddings[fold.train], human.targets[fold.train], human.weights[fold.train])]
-        parts += [kept] if kept is not None else []
-        parts += [Rows(added.embeddings, targets, added.weights)]
-        head = fit_head(
-            np.concatenate([part.embeddings for part in parts]),
-            np.concatenate([part.targets for part in parts]),
-            np.concatenate([part.weights for part in parts]),
-            start=fold.head,
-        )
-        folds.append(_Fold(fold.train, fold.test, head))
-    return _score(human, tuple(folds))
+    def _log_prior(self, factor: float) -> float:
+        return -0.5 * float((np.log(factor / self.prior_factor) / self.prior_sd) ** 2)
 
 
-def _score(human: Rows, folds: tuple[_Fold, ...]) -> _Score:
-    truth = human.targets.argmax(axis=1)
-    proba = np.zeros(human.targets.shape)
-    for fold in folds:
-        proba[fold.test] = predict_head(fold.head, human.embeddings[fold.test])
-    # More rows sharpen a regularised head whatever they say; each arm gets its own temperature, so that only
-    # what it knows is compared.
-    losses = [_log_loss(proba, truth, temperature) for temperature in _TEMPERATURES]
-    return _Score(min(losses, key=lambda loss: float(loss.mean())), proba.argmax(axis=1) == truth, folds)
+def _none_if_empty(rows: Rows | None) -> Rows | None:
+    return rows if rows is not None and len(rows) else None
 
 
-def _log_loss(proba: Proba, truth: NDArray[np.intp], temperature: float) -> Floats:
-    logits = np.log(np.maximum(proba, 1e-12)) / temperature
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    given = odds[np.arange(len(truth)), truth] / odds.sum(axis=1)
-    return np.asarray(-np.log(np.maximum(given, _CLIP)), dtype=np.float64)
-
-
-def _mean_and_error(values: Floats) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+def _anew(known: _Known, added: Rows, *, is_own: bool) -> list[Rows]:
+    """Return the source's rows for each fold, as they would be without the labels that it tests."""
+    if added.without is not None:
+        return [added.without(fold.test) for fold in known.base.folds]
+    if not is_own:
+        return [added] * len(known.base.folds)
+    classes = np.eye(known.human.targets.shape[1])
+    guessed = [predict_head(fold.head, added.embeddings).argmax(axis=1) for fold in known.base.folds]
+    return [Rows(added.embeddings, classes[labels], added.weights) for labels in guessed]

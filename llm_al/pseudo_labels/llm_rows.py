@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from llm_al.errors import ConfigError, ShapeError
@@ -14,7 +15,7 @@ from llm_al.pool import PoolView
 from llm_al.pseudo_labels._choice import Choice, check, nothing
 from llm_al.pseudo_labels._head import predict_head
 from llm_al.pseudo_labels._names import fit_named
-from llm_al.pseudo_labels._smoothing import Neighbourhood
+from llm_al.pseudo_labels._smoothing import Known, smoothed, walk
 from llm_al.pseudo_labels.confident import in_doubt
 from llm_al.pseudo_labels.noise_matrix import NoiseFit, NoiseModel
 from llm_al.pseudo_labels.small_loss import CLEAN, clean_probability
@@ -25,7 +26,10 @@ __all__ = ["LLMRows", "Labelled", "Prepared"]
 Floats = NDArray[np.float64]
 
 _FILTERS = ("all", "confident", "small_loss")
+# The quick head's penalty suits hundreds of labels; with few it is too strong.
 _HEAD_WEIGHT = 3.0
+# Edges of the graph weigh their cosine to this power.
+_POWER = 6.0
 _LEAST_TARGET = 1e-3
 
 
@@ -88,8 +92,6 @@ class LLMRows:
         Neighbours of a row; at least 1.
     alpha : float
         How much a row listens to them, in [0, 1); 0 does without.
-    n_steps : int
-        How far labels travel over the graph.
     temperature : float
         By which the head's logits are divided; fitted to few labels with a penalty, it is too unsure. Positive.
     student_share : float
@@ -113,7 +115,6 @@ class LLMRows:
     noise: NoiseModel = field(default_factory=NoiseModel)
     n_neighbours: int = 10
     alpha: float = 0.8
-    n_steps: int = 20
     temperature: float = 0.5
     student_share: float = 0.5
     sharpness: float = 2.0
@@ -122,7 +123,7 @@ class LLMRows:
     max_rows: int = 20000
 
     def __post_init__(self) -> None:
-        check(self, n_neighbours=1, n_steps=0, max_rows=1)
+        check(self, n_neighbours=1, max_rows=1)
         for name in ("temperature", "sharpness", "weight"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed is more than 0; correct it")
@@ -249,9 +250,9 @@ class Prepared:
         return np.concatenate([self.human.positions, self.certified.positions, self.free])
 
     @cached_property
-    def _neighbourhood(self) -> Neighbourhood:
+    def _steps(self) -> sparse.csr_array:
         vectors = np.asarray(self.view.embeddings[self.positions], dtype=np.float32)
-        return Neighbourhood.of(vectors, k=self.settings.n_neighbours, power=6.0)
+        return walk(vectors, self.settings.n_neighbours, _POWER)
 
     @cached_property
     def _said(self) -> NDArray[np.int64]:
@@ -299,9 +300,12 @@ class Prepared:
         return proba
 
     def _smoothed(self, proba: Proba, is_known: NDArray[np.bool_]) -> Proba:
-        if self.settings.alpha == 0.0:
+        if self.settings.alpha == 0.0 or len(proba) < 2:
             return proba
-        return self._neighbourhood.smooth(proba, is_known, alpha=self.settings.alpha, n_steps=self.settings.n_steps)
+        known = np.flatnonzero(is_known)
+        given = proba.astype(np.float32)
+        found = smoothed(self._steps, given, Known(known, given[known]), self.settings.alpha)
+        return found.astype(np.float64)
 
     def _stays(self, student: Proba, said: NDArray[np.int64]) -> NDArray[np.bool_]:
         if self.settings.keep == "all" or not len(said):

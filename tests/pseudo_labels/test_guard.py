@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from llm_al.errors import ConfigError, ShapeError
+from llm_al.pseudo_labels._comparison import deal, is_taught
 from llm_al.pseudo_labels._head import fit_head, predict_head
 from llm_al.pseudo_labels.guard import Guard, Rows
 from llm_al.types import Source
@@ -61,7 +62,7 @@ def test_each_kept_source_has_a_factor_and_each_other_none():
     verdict = choose(planted(60, 1), planted(300, 2), planted(100, 3, weight=0.5))
     assert (Source.LLM in verdict.sources) == (verdict.llm_weight > 0)
     assert (Source.PSEUDO in verdict.sources) == (verdict.pseudo_weight > 0)
-    assert {verdict.llm_weight, verdict.pseudo_weight} <= {0.0, 0.1, 0.3, 1.0}
+    assert {verdict.llm_weight, verdict.pseudo_weight} <= {0.0, 0.03, 0.1, 0.3, 1.0}
 
 
 def test_people_alone_need_no_comparison():
@@ -72,20 +73,20 @@ def test_people_alone_need_no_comparison():
 def test_too_few_labels_of_people_keep_accepted_llm_labels_lightly_and_no_pseudo_labels():
     verdict = choose(planted(12, 1), planted(100, 2), planted(100, 3))
     assert verdict.sources == (Source.HUMAN, Source.LLM)
-    assert (verdict.llm_weight, verdict.pseudo_weight) == (0.1, 0.0)
-    assert "too few to compare sources" in verdict.reason
+    assert (verdict.llm_weight, verdict.pseudo_weight) == (0.3, 0.0)
+    assert "these are too few to compare sources (at least 20 over 2 classes are needed)" in verdict.reason
     assert choose(planted(0, 1), None, planted(100, 3)).sources == (Source.HUMAN,)
 
 
 def test_one_class_cannot_be_compared():
     human = planted(40, 1)
     one = Rows(human.embeddings, np.eye(C)[np.zeros(40, dtype=int)], human.weights)
-    assert "over 1 classes are too few" in choose(one, planted(50, 2)).reason
+    assert "over 1 classes; these are too few" in choose(one, planted(50, 2)).reason
 
 
 def test_folds_are_stratified_and_cover_each_row_once():
     human = planted(53, 1)
-    folds = Guard()._folds(human, np.random.default_rng(0))
+    folds = deal(human, 5, np.random.default_rng(0))
     assert sorted(np.concatenate(folds).tolist()) == list(range(53))
     truth = human.targets.argmax(axis=1)
     counts = np.array([np.bincount(truth[fold], minlength=C) for fold in folds])
@@ -106,6 +107,91 @@ def test_rare_classes_with_one_label_do_not_break_the_comparison():
     y[0] = 3
     verdict = choose(Rows(human.embeddings, np.eye(C)[y], human.weights), planted(200, 2))
     assert verdict.sources[0] is Source.HUMAN
+
+
+def test_a_class_with_one_label_is_not_tested_as_nobody_could_know_it():
+    human = planted(7, 1)
+    given = Rows(human.embeddings, np.eye(C)[[0, 0, 1, 1, 2, 3, 3]], human.weights)
+    # Row 4 has a class of its own; rows 0 and 1 share a fold, so that neither can be known in it.
+    tests = [np.array([0, 1]), np.array([2, 4]), np.array([3, 5]), np.array([6])]
+    assert is_taught(given, tests).tolist() == [False, False, True, True, False, True, True]
+
+
+def one_a_class(n_classes=30, d=40):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n_classes, d))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return Rows(x.astype(np.float32), np.eye(n_classes), np.ones(n_classes))
+
+
+def test_one_label_a_class_leaves_the_decision_to_the_prior():
+    human = one_a_class()
+    verdict = choose(human, one_a_class())
+    assert (verdict.llm_weight, verdict.pseudo_weight) == (0.3, 0.0)
+    assert "0 labels of people have another of their class, over 30 classes" in verdict.reason
+
+
+def test_labels_that_know_the_tested_row_are_given_anew_in_each_fold():
+    human, pool, asked = planted(60, 1), planted(300, 2), []
+
+    def without(rows):
+        asked.append(rows)
+        return Rows(pool.embeddings, np.roll(pool.targets, 1, axis=1), pool.weights)
+
+    # The rows themselves are perfect, as they know everything; without what is tested they are all wrong.
+    verdict = choose(human, Rows(pool.embeddings, pool.targets, pool.weights, without))
+    assert verdict.sources == (Source.HUMAN,)
+    assert sorted(np.concatenate(asked).tolist()) == list(range(60))
+
+
+def test_names_of_labels_make_other_sources_less_needed():
+    human, llm = planted(40, 1), planted(300, 2, noise=0.3)
+    names = np.random.default_rng(99).normal(size=(C, D))
+    names = (names / np.linalg.norm(names, axis=1, keepdims=True)).astype(np.float32)
+
+    def gain(reason):
+        return float(reason.split("log loss changes by ")[1].split()[0])
+
+    with_names = Guard().choose(human, llm, None, np.random.default_rng(0), names=names)
+    assert gain(with_names.reason) > gain(choose(human, llm).reason)
+
+
+def test_the_prior_on_the_factor_yields_to_many_labels():
+    llm = planted(300, 2)
+    factors = [choose(planted(n, 1), llm, prior_factor=0.03, prior_sd=0.5).llm_weight for n in (24, 100)]
+    assert factors[0] == 0.03
+    assert factors[1] > 0.03
+
+
+def test_few_labels_a_class_favour_the_llm_and_many_do_not():
+    human, llm = planted(40, 1), planted(100, 2, noise=0.5)
+    for n_more, is_favoured in ((0, False), (36, True)):
+        wide = [
+            Rows(rows.embeddings, np.pad(rows.targets, ((0, 0), (0, n_more))), rows.weights) for rows in (human, llm)
+        ]
+        verdict = choose(*wide, prior_gain=50.0, min_gain_se=4.0)
+        assert (Source.LLM in verdict.sources) == is_favoured
+
+
+def test_large_sources_are_drawn_from_and_weigh_as_much():
+    rows = planted(500, 1)
+    drawn = rows.drawn(100, np.random.default_rng(0))
+    assert len(drawn) == 100
+    assert drawn.weights.sum() == pytest.approx(500.0)
+    assert rows.drawn(500, np.random.default_rng(0)) is rows
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prior_factor": 0.0}, "prior_factor is 0.0; allowed is more than 0"),
+        ({"max_added": 0}, "max_added is 0; allowed is more than 0"),
+        ({"prior_gain": -1.0}, "prior_gain is -1.0; allowed is 0 or more"),
+    ],
+)
+def test_priors_out_of_range_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Guard(**settings)
 
 
 def test_wrong_settings_and_shapes_are_refused():

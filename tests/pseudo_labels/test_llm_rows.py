@@ -7,7 +7,6 @@ from llm_al.errors import ConfigError, ShapeError
 from llm_al.llm_votes import LLMVotes
 from llm_al.pool import PoolView
 from llm_al.pseudo_labels._names import fit_named, named_rows
-from llm_al.pseudo_labels._smoothing import Neighbourhood
 from llm_al.pseudo_labels.llm_rows import Labelled, LLMRows
 
 C, D = 4, 16
@@ -158,19 +157,6 @@ def test_rows_join_and_the_first_counts():
     assert joined.positions.tolist() == [4, 2, 7]
     assert joined.targets.argmax(axis=1).tolist() == [0, 1, 1]
     assert len(joined.at(np.array([2]))) == 1
-
-
-def test_neighbours_draw_a_doubtful_row_to_their_label():
-    x = np.array([[1.0, 0.0], [0.98, 0.2], [0.0, 1.0], [0.2, 0.98]], dtype=np.float32)
-    graph = Neighbourhood.of(x / np.linalg.norm(x, axis=1, keepdims=True), k=1, power=1.0)
-    np.testing.assert_allclose(np.asarray(graph.share.sum(axis=1)).ravel(), 1.0)
-    proba = np.array([[1.0, 0.0], [0.4, 0.6], [0.0, 1.0], [0.5, 0.5]])
-    known = np.array([True, False, True, False])
-    # The fixed point of f = .5 p + .5 * neighbour, reached in one step as each neighbour is known.
-    smoothed = graph.smooth(proba, known, alpha=0.5, n_steps=3)
-    np.testing.assert_allclose(smoothed, [[1.0, 0.0], [0.7, 0.3], [0.0, 1.0], [0.25, 0.75]])
-    alone = Neighbourhood.of(x[:1], k=3, power=1.0)
-    np.testing.assert_array_equal(alone.smooth(proba[1:2], known[1:2], alpha=0.5, n_steps=3), proba[1:2])
 
 
 def test_names_move_to_where_the_texts_are_the_further_the_more_texts():
