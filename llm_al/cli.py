@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from llm_al import __version__, cli_llm, cli_propose, cli_serve, console
+from llm_al import __version__, cli_distil, cli_llm, cli_propose, cli_serve, console
 from llm_al.cli_shell import HERE, ME, WAITING, AsJson, Folder, clean, opened, polls
 from llm_al.errors import DataError
 
@@ -329,6 +329,7 @@ def demo(
         console.out.print(line, markup=False)
 
 
+cli_distil.add_commands(app)
 cli_llm.add_commands(app)
 cli_propose.add_commands(app)
 cli_serve.add_commands(app)

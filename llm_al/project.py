@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_al.assembly import Assembly
 from llm_al.config import ProjectConfig, load_config, validate_config
@@ -34,6 +34,9 @@ from llm_al.status import Status, explain
 from llm_al.store.lock import ProjectLock
 from llm_al.store.store import SqlStore
 from llm_al.types import LabelScheme, Source, Split
+
+if TYPE_CHECKING:
+    from llm_al.distillation.report import DistilReport
 
 __all__ = ["Columns", "Project"]
 
@@ -271,10 +274,8 @@ class Project(Workplace):
         NotFittedError
             Before the first round is finished.
         """
-        number, students = self._last_round(), self._assembly().students()
-        if not students.path(number).exists():
-            raise NotFittedError(f"{self.folder} has no student yet; run it first: llm-al run {self.folder}")
-        return students.fitted(number)
+        self._refuse_no_student()
+        return self._assembly().students().fitted(self._last_round())
 
     @property
     def student_folder(self) -> Path:
@@ -304,6 +305,33 @@ class Project(Workplace):
             llm=self._assembly().llm(),
             first_examples=lambda n: self.store.examples(ordinals[:n].tolist()),
         )
+
+    def distil(self, *, progress: Progress | None = None, **options: Any) -> "DistilReport":
+        """Distil the last round's students into a small one, export it to ONNX with int8 weights, and compare them.
+
+        Nobody is asked anything, and nothing is paid for. The result lies in ``exports/distilled-<n>``.
+
+        Parameters
+        ----------
+        progress : callable, optional
+        options
+            Fields of `distillation.settings.DistilSettings`, such as ``n_teachers=2``.
+
+        Raises
+        ------
+        DataError, NotFittedError
+            If the pool is empty, or no round is finished.
+        MissingExtraError
+            If the packages of the `onnx` extra are not installed.
+        ConfigError, StudentError
+            If an option is wrong, or a student cannot be trained or exported.
+        """
+        from llm_al.distillation.run import distil
+
+        with ProjectLock(self.folder):
+            self._refuse_empty_pool()
+            self._refuse_no_student()
+            return distil(self._assembly(), self._last_round(), options, progress or _quiet)
 
     def report(self, *, facts: Sequence[tuple[str, str]] = (), is_pseudonymous: bool = False) -> Path:
         """Write `report.html`, with numbers in place of people's names if wanted, and return its path."""
@@ -351,6 +379,10 @@ class Project(Workplace):
             check()
         if check_cap is not None:
             check_cap(*self.store.examples(self.store.ordinals(Split.POOL)[:1].tolist()))
+
+    def _refuse_no_student(self) -> None:
+        if not self.student_folder.exists():
+            raise NotFittedError(f"{self.folder} has no student yet; run it first: llm-al run {self.folder}")
 
     def _refuse_empty_pool(self) -> None:
         if not self.store.n_examples(Split.POOL):

@@ -69,6 +69,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "student": {
         "auto": "llm_al.students.auto:Auto",
+        "distilled": "llm_al.students.distilled:Distilled",
         "head": "llm_al.students.head:Head",
         "setfit": "llm_al.students.setfit:SetFit",
         "transformer": "llm_al.students.transformer:Transformer",

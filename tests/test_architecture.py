@@ -34,11 +34,11 @@ SHARED = {"weights"}
 # Outer layers: none of them is imported by the loop or by what the loop stands on.
 OUTER = {"project", "cli", "console", "demo", "web", "assembly", "creation", "config", "registry", "learner", "people"}
 OUTER |= {"llm_quality", "llm_status", "exchange", "argilla_client", "argilla_server"}
-OUTER |= {"cli_serve"}
+OUTER |= {"cli_serve", "cli_distil", "distillation"}
 OUTER |= {"llm_tasks", "proposals", "disagreements", "explore", "keywords", "cli_propose"}
 OUTER |= {"llm_assembly", "llm_settings", "llm_tools", "settings_section", "cli_llm", "cli_shell"}
 LOOP = {"loop", "plan", "situation", "places", "supervision", "student_files", "candidates", "answers", "corpus"}
-LOOP |= {"opinions", "phrase", "synthesis"}
+LOOP |= {"opinions", "phrase", "synthesis", "round_book"}
 
 
 def _name(path: Path) -> str:
@@ -89,7 +89,7 @@ def imports(module: str, *, hidden: bool = True) -> frozenset[str]:
 def test_every_folder_and_root_module_has_its_place() -> None:
     rooms = {_room(module) for module in MODULES} - {""}
     folders = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
-    assert folders - {"people", "web", "scale", "sample"} <= STEPS
+    assert folders - {"people", "web", "scale", "sample", "distillation"} <= STEPS
     assert rooms >= GROUND | STEPS | LOOP
 
 
@@ -129,7 +129,7 @@ def test_the_loop_sees_stores_students_and_annotators_through_protocols(room: st
 
 
 def test_the_command_line_stands_on_the_project_alone() -> None:
-    rooms = {"cli", "cli_llm", "cli_propose", "cli_serve", "cli_shell"}
+    rooms = {"cli", "cli_distil", "cli_llm", "cli_propose", "cli_serve", "cli_shell"}
     for room in rooms:
         found = {_room(name) for name in imports(f"llm_al.{room}")} - {""}
         assert found <= {"project", "exchange", "argilla_server", "console", "demo", "errors", "web"} | rooms

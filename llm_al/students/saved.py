@@ -14,6 +14,7 @@ __all__ = ["load"]
 _KINDS = {
     "auto": "llm_al.students.auto:FittedAuto",
     "head": "llm_al.students.head:FittedHead",
+    "onnx": "llm_al.students.onnx_student:FittedOnnx",
     "setfit": "llm_al.students.setfit:FittedSetFit",
     "transformer": "llm_al.students.transformer:FittedTransformer",
 }
