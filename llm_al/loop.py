@@ -16,21 +16,17 @@ from numpy.typing import NDArray
 
 from llm_al.candidates import evidence_to_json
 from llm_al.corpus import Corpus
-from llm_al.evaluation.metrics import evaluate
-from llm_al.evaluation.stopping import Progress as Standing
-from llm_al.evaluation.stopping import prediction_kappa
-from llm_al.measures import Metrics, RoundRecord
 from llm_al.opinions import SecondOpinions, people_at_work
 from llm_al.phrase import NOTE, phrasings_of
 from llm_al.phrasing import Phrasing
 from llm_al.places import Question
 from llm_al.plan import Plan, RoundOutcome, Steps
 from llm_al.protocols import Annotator, LoopStore, Progress
+from llm_al.round_book import PSEUDO_NOTE, RoundBook
 from llm_al.routers.evidence import gather_evidence
 from llm_al.routers.two_stage import RouteInput
 from llm_al.situation import Moment, Situation
 from llm_al.student_files import StudentFiles
-from llm_al.supervision import Summary
 from llm_al.synthesis import synthetic_to_json
 from llm_al.types import Annotation, AnnotatorKind, Decision, Outcome, Positions, Stage
 
@@ -72,6 +68,7 @@ class Loop:
         self.students = students
         self.progress = progress
         self.situation = Situation(corpus, store, students, steps.consensus, steps.router.n_neighbours)
+        self.book = RoundBook(corpus, store, students, self.situation, steps.stopping)
         self._order: Mapping[str, Callable[[int], bool]] = {
             "select": self._select,
             "route": self._route,
@@ -88,7 +85,7 @@ class Loop:
         while True:
             records = self.store.round_records()
             last = records[-1] if records else None
-            if last and self.store.current_round() is None and (reason := self._stop_reason(last)):
+            if last and self.store.current_round() is None and (reason := self.book.stop_reason(last)):
                 yield RoundOutcome(last.number, last, stop_reason=reason)
                 return
             outcome = self._round(last.number + 1 if last else 1)
@@ -107,7 +104,7 @@ class Loop:
                 return RoundOutcome(number, None, n_waiting=len(self.store.pending()), n_llm_waiting=n_llm)
             self.store.note(number, f"seconds.{name}", round(time.perf_counter() - started, 3))
             self.store.reach(number, name)
-        record = self._record(number)
+        record = self.book.record(number, tuple(self._order))
         self.store.finish_round(record)
         return RoundOutcome(number, record, stop_reason=record.stop_reason)
 
@@ -224,6 +221,7 @@ class Loop:
         rng = self._rng(number, "mix")
         mixture = self.steps.supervision.mix(now.view, answers, now.accepted, rng, written=written)
         self.store.note(number, "supervision", mixture.summary.to_json())
+        self.store.note(number, PSEUDO_NOTE, mixture.pseudo_to_json())
         training = mixture.training_set(self.corpus)
         self.progress(f"training on {len(training)} labels", 0, 0)
         self.students.train(number, training, self.corpus.scheme.names, seed=self._seed(number, "student"))
@@ -323,64 +321,11 @@ class Loop:
             neighbour_agreement=None if context.neighbours is None else context.neighbours.max(axis=1, initial=0.0),
         )
 
-    def _record(self, number: int) -> RoundRecord:
-        answers = self.situation.answers()
-        summary = Summary.from_json(self.store.read_note(number, "supervision") or {})
-        record = RoundRecord(
-            number=number,
-            n_human=answers.n_human,
-            n_llm_accepted=summary.n_llm,
-            n_pseudo=summary.n_pseudo,
-            n_llm_answers=int(answers.is_llm.sum()),
-            cost_nanousd=self.store.spent_nanousd(),
-            metrics=self._metrics(number),
-            certificate=self.situation.certificate(number),
-            n_synthetic=summary.n_synthetic,
-            sources=summary.sources,
-            guard=summary.reason,
-            kappa=self._kappa(number),
-            seconds={name: float(self.store.read_note(number, f"seconds.{name}") or 0.0) for name in self._order},
-        )
-        return replace(record, stop_reason=self._stop_reason(record))
-
-    def _stop_reason(self, record: RoundRecord) -> str:
-        answers = self.situation.answers()
-        records = [*(r for r in self.store.round_records() if r.number < record.number), record]
-        return _nothing_asked(records) or self.steps.stopping.reason(
-            Standing(
-                round=record.number,
-                n_human=answers.n_human,
-                cost_nanousd=record.cost_nanousd,
-                minutes=sum(sum(r.seconds.values()) for r in records) / 60.0,
-                metrics=record.metrics,
-                kappas=tuple(r.kappa for r in records if r.kappa is not None),
-                n_available=int((~answers.is_asked).sum()),
-            )
-        )
-
-    def _metrics(self, number: int) -> Metrics | None:
-        test, proba = self.corpus.test, self.students.test_proba(number, self.corpus)
-        if test is None or proba is None or not len(test):
-            return None
-        return evaluate(test.labels, proba, self.corpus.scheme.names)
-
-    def _kappa(self, number: int) -> float | None:
-        now, before = (self.students.pool_proba(n, self.corpus) for n in (number, number - 1))
-        if now is None or before is None:
-            return None
-        return prediction_kappa(before.argmax(axis=1), now.argmax(axis=1))
-
     def _seed(self, number: int, step: str) -> int:
         return int(np.random.SeedSequence([self.plan.seed, number, zlib.crc32(step.encode())]).generate_state(1)[0])
 
     def _rng(self, number: int, step: str) -> np.random.Generator:
         return np.random.default_rng(self._seed(number, step))
-
-
-def _nothing_asked(records: Sequence[RoundRecord]) -> str:
-    """Return a reason to stop when the last round brought no answer at all; the next would bring none either."""
-    counts = [(record.n_human, record.n_llm_answers) for record in records[-2:]]
-    return "nothing more can be asked of people or of the LLM" if len(counts) == 2 and counts[0] == counts[1] else ""
 
 
 def _standing(llm: Annotator | None, answers: Sequence[Annotation]) -> list[Annotation]:

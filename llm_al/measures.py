@@ -339,6 +339,9 @@ class RoundRecord:
     """Sources that the guard let into the training set."""
     guard: str = ""
     pseudo_precision: float | None = None
+    """Estimated share of right pseudo-labels."""
+    pseudo_checked: tuple[int, int] | None = None
+    """Of the last round's pseudo-labels: how many people have labelled since, and how many of those were right."""
     kappa: float | None = None
     """Agreement of this student's pool predictions with the last one's; None in the first round."""
     seconds: Mapping[str, float] = field(default_factory=dict)

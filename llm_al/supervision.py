@@ -14,6 +14,7 @@ from llm_al.pool import PoolView
 from llm_al.protocols import PseudoLabeler
 from llm_al.pseudo_labels.guard import Guard, Rows
 from llm_al.pseudo_labels.harm import HarmCheck
+from llm_al.pseudo_labels.precision import PrecisionEstimate
 from llm_al.types import Positions, Proba, Source, TrainingSet
 
 __all__ = ["Mixture", "Summary", "Supervision"]
@@ -29,6 +30,10 @@ class Summary:
     sources: tuple[Source, ...]
     reason: str
     n_synthetic: int = 0
+    pseudo_precision: float | None = None
+    """Estimated share of right pseudo-labels; None where nothing can be said."""
+    pseudo_interval: tuple[float, float] | None = None
+    """About 95 %."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the store."""
@@ -37,7 +42,9 @@ class Summary:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Summary":
         """Read what `to_json` wrote."""
-        return cls(**{**values, "sources": tuple(Source(source) for source in values["sources"])})
+        interval = values.get("pseudo_interval")
+        plain = {"sources": tuple(Source(source) for source in values["sources"])}
+        return cls(**{**values, **plain, "pseudo_interval": tuple(interval) if interval else None})
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,13 @@ class Mixture:
     summary: Summary
     written: TrainingSet | None = None
     mixup: float = 0.0
+
+    def pseudo_to_json(self) -> dict[str, list[int]]:
+        """Return which rows have a pseudo-label, and which, as plain values."""
+        n = len(self.positions)
+        mine = slice(n - self.summary.n_pseudo, n)
+        classes = self.targets[mine].argmax(axis=1)
+        return {"positions": self.positions[mine].tolist(), "classes": classes.tolist()}
 
     def training_set(self, corpus: Corpus) -> TrainingSet:
         """Return the mixture with its texts and embeddings."""
@@ -151,14 +165,24 @@ class Supervision:
         factors = {Source.HUMAN: 1.0, Source.LLM: llm_weight, Source.PSEUDO: pseudo_weight}
         parts = {Source.HUMAN: human, Source.LLM: llm, Source.PSEUDO: pseudo}
         used = {s: part for s, part in parts.items() if factors[s] > 0 and len(part.positions)}
+        summary = Summary(len(human.positions), len(llm.positions), _count(used, Source.PSEUDO), tuple(used), reason)
         mixture = Mixture(
             np.concatenate([part.positions for part in used.values()] or [human.positions]),
             np.concatenate([part.targets for part in used.values()] or [human.targets]),
             np.concatenate([part.weights * factors[s] for s, part in used.items()] or [human.weights]),
-            Summary(len(human.positions), len(llm.positions), _count(used, Source.PSEUDO), tuple(used), reason),
+            self._with_precision(summary, view, used.get(Source.PSEUDO), rng),
             mixup=float(getattr(self.pseudo_labeler, "mixup", 0.0)) if Source.PSEUDO in used else 0.0,
         )
         return mixture if written is None else self._with_written(mixture, view, written, rng)
+
+    def _with_precision(
+        self, summary: Summary, view: PoolView, pseudo: _Part | None, rng: np.random.Generator
+    ) -> Summary:
+        if pseudo is None:
+            return summary
+        found = PrecisionEstimate().of(view, pseudo.positions, pseudo.targets, rng)
+        interval = None if found.low is None or found.high is None else (found.low, found.high)
+        return replace(summary, pseudo_precision=found.estimate, pseudo_interval=interval)
 
     def _with_written(
         self, mixture: Mixture, view: PoolView, written: TrainingSet, rng: np.random.Generator

@@ -63,6 +63,7 @@ def record_from_json(text: str) -> RoundRecord:
             "metrics": None if fields["metrics"] is None else _metrics(fields["metrics"]),
             "certificate": None if fields["certificate"] is None else Certificate(**fields["certificate"]),
             "sources": tuple(Source(source) for source in fields["sources"]),
+            "pseudo_checked": tuple(fields["pseudo_checked"]) if fields.get("pseudo_checked") else None,
         }
     )
 
