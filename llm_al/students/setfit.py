@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset, disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
+from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from setfit import SetFitModel, Trainer, TrainingArguments
 from transformers import PrinterCallback, ProgressCallback
@@ -42,17 +43,21 @@ class SetFit:
     model : str
         Sentence encoder: a hub name, a local folder, or ``offline``.
     n_iterations : int
-        Positive and negative pairs drawn for each example; 0 leaves the encoder as it is.
+        Positive and as many negative pairs drawn for each example; 0 leaves the encoder as it is. The library's
+        default is not to count but to draw as many as its larger kind has, which is in the square of the examples.
     epochs : int
-        Passes over the pairs.
+        Passes over the pairs; 1 is also the library's default.
     batch_size : int
-        Pairs a step.
+        Pairs a step; 16 as in the library.
     learning_rate : float
-        Of the encoder.
+        Of the encoder, with a warm-up over the first tenth of the steps; 2e-5 as in the library.
+    max_pair_rows : int
+        Examples that enter pairs, at most: people's first, then those of the greatest weight. The library lists every
+        pair before it draws, and four thousand examples have eight million.
     C : float
-        Inverse strength of the head's L2 penalty.
+        Inverse strength of the head's L2 penalty; the library's head has 1 and knows no weights.
     max_tokens : int
-        Longer texts are cut.
+        Longer texts are cut; the library cuts at the encoder's own limit.
     temperature : float
         Divides the logits of the head.
     device : str or None
@@ -61,7 +66,9 @@ class SetFit:
     Notes
     -----
     Pairs know neither soft labels nor weights: each example enters them once, under its likeliest label. The
-    head then learns from the soft labels and weights themselves, which is not in [1]_.
+    head then learns from the soft labels and weights themselves, which is not in [1]_. An example is also paired with
+    itself, so a class with one example has a positive pair. The loss is that of the library, the squared error of the
+    cosine.
 
     References
     ----------
@@ -73,13 +80,14 @@ class SetFit:
     epochs: int = 1
     batch_size: int = 16
     learning_rate: float = 2e-5
+    max_pair_rows: int = 1000
     C: float = 10.0
     max_tokens: int = 128
     temperature: float = 1.0
     device: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "max_tokens"):
+        for name in ("epochs", "batch_size", "max_pair_rows", "max_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"setfit {name} is {getattr(self, name)}; it must be at least 1")
         for name in ("learning_rate", "C", "temperature"):
@@ -109,10 +117,11 @@ class SetFit:
         if len(training) == 0:
             raise StudentError("setfit got no example to train on; label at least one")
         body = load_sentence_encoder(resolve(self.model), max_tokens=self.max_tokens, device=self.device)
-        classes = training.targets.argmax(axis=1)
+        rows = _paired_rows(training, self.max_pair_rows, np.random.default_rng(seed))
+        classes = training.targets[rows].argmax(axis=1)
         if self.n_iterations > 0 and len(np.unique(classes)) > 1:
             with _undisturbed(seed, self.device):
-                self._tune(body, list(training.texts), [int(index) for index in classes], seed)
+                self._tune(body, [training.texts[i] for i in rows], [int(index) for index in classes], seed)
         vectors = encode(body, training.texts).astype(np.float64)
         head = fit_linear(vectors, training.targets, training.weights, C=self.C)
         return FittedSetFit(body, head, tuple(labels), self, self.temperature)
@@ -140,6 +149,15 @@ class SetFit:
             inner.args.dataloader_pin_memory = False
             trainer.train_embeddings(texts, classes, args=arguments)
         body.eval()
+
+
+def _paired_rows(training: TrainingSet, limit: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return the rows that enter pairs, in order: people's before others, heavy before light, ties by lot."""
+    n = len(training)
+    if n <= limit:
+        return np.arange(n)
+    is_human = np.ones(n, dtype=np.bool_) if training.is_human is None else training.is_human
+    return np.sort(np.lexsort((rng.random(n), -training.weights, ~is_human))[:limit])
 
 
 @contextmanager
