@@ -65,6 +65,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
             raise StorageFullError(f"no space left to save the student in {folder}; free some and save again") from exc
         raise
     finally:
+        if stale.exists() and not folder.exists():
+            # Interrupted between the two renames: the older student is put back.
+            os.rename(stale, folder)  # noqa: PTH104
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(stale, ignore_errors=True)
 

@@ -18,7 +18,8 @@ class Packed(nn.Module):
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self._laid_out = _ops()._reorder_linear_weight(linear.weight.detach(), _TYPICAL_ROWS)
-        self.bias = None if linear.bias is None else linear.bias.detach()
+        bias: Tensor | None = linear.bias
+        self.bias = None if bias is None else bias.detach()
         # Some encoders ask a layer for its type before they call it.
         self.weight = torch.empty_like(linear.weight.detach(), device="meta")
 
@@ -34,7 +35,8 @@ def _ops() -> Any:
 
 def can_pack(device: torch.device) -> bool:
     """Say whether this build of torch packs weights: the calls are those of its own compiler, not public ones."""
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    backend: Any = torch.backends.mkldnn
+    if device.type != "cpu" or not backend.is_available():
         return False
     try:
         with torch.inference_mode():

@@ -1,11 +1,12 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from llm_al.errors import StorageFullError, StudentError
 from llm_al.students import load
-from llm_al.students._folder import HEADER, Header, new_folder, write_header
+from llm_al.students._folder import HEADER, Header, new_folder, read_header, write_header
 
 
 def _save(folder: Path, kind: str = "head") -> None:
@@ -19,6 +20,24 @@ def test_a_failed_save_leaves_the_old_student_and_no_traces(tmp_path: Path) -> N
     with pytest.raises(StorageFullError, match="no space left to save the student"), new_folder(tmp_path / "student"):
         raise OSError(28, "No space left on device")
     assert (tmp_path / "student" / HEADER).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["student"]
+
+
+def test_an_interruption_between_the_renames_puts_the_old_student_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _save(tmp_path / "student")
+    rename = os.rename
+
+    def interrupted(source: Path, target: Path) -> None:
+        if source.name.endswith(".new"):
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _save(tmp_path / "student", kind="setfit")
+    assert read_header(tmp_path / "student").kind == "head"
     assert [path.name for path in tmp_path.iterdir()] == ["student"]
 
 
