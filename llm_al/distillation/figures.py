@@ -118,7 +118,8 @@ class Figures:
 
     def _teachers_speed(self) -> float:
         """Return texts a second of the whole ensemble: one member after the other."""
-        return 1.0 / sum(1.0 / self._speed(self._reading(member)) for member in self.teachers.members())
+        members = (self.teachers.member(i) for i in range(self.teachers.n))
+        return 1.0 / sum(1.0 / self._speed(self._reading(member)) for member in members)
 
     def _reading(self, member: FittedStudent) -> Callable[[Sequence[str]], object]:
         encode = self._encode

@@ -2,16 +2,18 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from llm_al.corpus import TestSplit
 from llm_al.distillation.rows import seed_for
 from llm_al.loop import Loop
 from llm_al.protocols import FittedStudent, Student
+from llm_al.store.files import Artefacts
 from llm_al.students.saved import load
 from llm_al.types import Positions, Proba, TrainingSet
 
@@ -88,45 +90,56 @@ class Teachers:
         own = [self.loop.students.path(self.number)] if self.has_last else []
         return own + [self.folder / f"teacher-{i}" for i in range(len(own), self.n)]
 
-    def members(self) -> Iterator[FittedStudent]:
-        """Yield the members one by one; those that are not there are trained and saved first."""
-        for i, path in enumerate(self.paths()):
-            if not path.exists():
-                self.loop.progress(f"training teacher {i + 1} of {self.n}", 0, 0)
-                seed = seed_for(self.loop.plan.seed, self.number, f"teacher {i}")
-                self.recipe.fit(self.training, labels=self.loop.corpus.scheme.names, seed=seed).save(path)
-            yield load(path)
+    def member(self, i: int) -> FittedStudent:
+        """Return a member; one that is not there yet is trained and saved first."""
+        path = self.paths()[i]
+        if not path.exists():
+            self.loop.progress(f"training teacher {i + 1} of {self.n}", 0, 0)
+            seed = seed_for(self.loop.plan.seed, self.number, f"teacher {i}")
+            self.recipe.fit(self.training, labels=self.loop.corpus.scheme.names, seed=seed).save(path)
+        return load(path)
 
     def said(self, rows: Positions) -> Said:
         """Return the mean of the members' probabilities on pool rows and on the test split."""
-        corpus = self.loop.corpus
-        pool = np.zeros((len(rows), len(corpus.scheme)))
-        test = None if corpus.test is None else np.zeros((len(corpus.test), len(corpus.scheme)))
-        for member in self._said_by_each(rows):
-            pool += member.pool / self.n
-            if test is not None and member.test is not None:
-                test += member.test / self.n
-        return Said(pool, test)
+        members = [self._said_by(i, rows) for i in range(self.n)]
+        tests = [member.test for member in members if member.test is not None]
+        return Said(_mean([member.pool for member in members]), _mean(tests) if tests else None)
 
-    def _said_by_each(self, rows: Positions) -> Iterator[Said]:
+    def _said_by(self, i: int, rows: Positions) -> Said:
         students, corpus = self.loop.students, self.loop.corpus
-        members = self.members()
-        if self.has_last:
+        if i == 0 and self.has_last:
             # The loop has predicted everything with this one, in the columns of today's label list.
             whole = students.pool_proba(self.number, corpus)
             if whole is not None:
-                next(members)
-                yield Said(np.asarray(whole[rows]), students.test_proba(self.number, corpus))
-        for member in members:
-            yield self._predicted(member, rows)
+                return Said(np.asarray(whole[rows]), students.test_proba(self.number, corpus))
+        asked = hashlib.blake2b(np.ascontiguousarray(rows).tobytes(), digest_size=8).hexdigest()
+        pool = self._kept(f"{i}-{asked}", len(rows), lambda: self._predicted(self.member(i), rows))
+        if (test := corpus.test) is None:
+            return Said(pool, None)
+        return Said(pool, self._kept(f"{i}-test", len(test), lambda: _tested(self.member(i), test)))
 
-    def _predicted(self, member: FittedStudent, rows: Positions) -> Said:
-        corpus, parts = self.loop.corpus, []
+    def _kept(self, name: str, n_rows: int, predict: Callable[[], Proba]) -> Proba:
+        """Return predictions, read again where a run before has made them."""
+        files = Artefacts(self.folder)
+        found = files.load_array("proba", name, n_rows=n_rows)
+        if found is None:
+            found = predict()
+            files.save_array("proba", name, found)
+        return np.asarray(found, dtype=np.float64)
+
+    def _predicted(self, member: FittedStudent, rows: Positions) -> Proba:
+        corpus, parts = self.loop.corpus, [np.zeros((0, len(self.loop.corpus.scheme)))]
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
             parts.append(member.predict_proba(corpus.texts_at(part), embeddings=corpus.embeddings[part]))
             self.loop.progress("soft labels", start + len(part), len(rows))
-        test = None
-        if corpus.test is not None:
-            test = member.predict_proba(corpus.test.texts, embeddings=corpus.test.embeddings)
-        return Said(np.concatenate(parts) if parts else np.zeros((0, len(corpus.scheme))), test)
+        return np.concatenate(parts)
+
+
+def _tested(member: FittedStudent, test: TestSplit) -> Proba:
+    return member.predict_proba(test.texts, embeddings=test.embeddings)
+
+
+def _mean(parts: Sequence[Proba]) -> Proba:
+    mean: Proba = np.mean(parts, axis=0)
+    return mean
