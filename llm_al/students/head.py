@@ -14,7 +14,9 @@ from threadpoolctl import threadpool_limits
 from llm_al.errors import ConfigError, StudentError
 from llm_al.students._folder import Header, new_folder, read_arrays, read_header, write_arrays, write_header
 from llm_al.students._linear import Linear, fit_linear, penalty_for
+from llm_al.students._mixture import Mixture, fit_mixture, mixed
 from llm_al.students._prototypes import Rows, fit_prototypes, with_names
+from llm_al.students._recall import Recall
 from llm_al.students._sentences import encode, load_sentence_encoder
 from llm_al.students.calibration import fit_temperature, out_of_fold, scaled_proba
 from llm_al.types import Embeddings, Proba, TrainingSet
@@ -35,38 +37,60 @@ class Head:
     model : str
         The encoder: a hub name, a local folder, or ``offline``. It is loaded only when vectors are not handed
         in, so it must be the one that made them. A saved head keeps the name, not the weights.
-    kind : {'logistic', 'prototype'}
-        Logistic regression, or the nearest class mean, which has no optimiser and is as good up to about two labels
-        a class, and worse after that.
+    kind : {'mixed', 'logistic', 'prototype'}
+        Logistic regression, the nearest class mean, or both with their logits mixed, in shares that held-out folds
+        measure. The mean is better with few labels, the regression with many, and both together than either: see
+        Notes.
     C : float or None
         Inverse strength of the L2 penalty of the regression. None lets it fall from 100 at up to five labels a class
         to 10 at fifty.
     name_weight : float
         Weight of a label's name, in labels of a person; it enters as one more example of its class. 0 leaves names
         out.
+    n_neighbours : int
+        Nearest rows of the training set that are listened to beside the classifier, once it holds rows that nobody
+        labelled (pseudo-labels): those know the shape of classes that no line cuts out. 0 does without.
+    neighbour_share : float
+        What they count, in [0, 1).
+    max_recalled : int
+        Most rows that are kept for it, drawn at random; a saved head grows by 2 (d + c) bytes a row.
     n_folds : int
-        Folds of the temperature's cross-fitting; 0 leaves the temperature at 1.
+        Folds of the temperature's cross-fitting, over people's rows; 0 leaves the temperature at 1.
     max_tokens : int
         Longer texts are cut.
     device : str or None
         Where the encoder runs. None takes CUDA where there is one.
+
+    Notes
+    -----
+    NOTES
     """
 
     model: str
-    kind: Literal["logistic", "prototype"] = "logistic"
+    kind: Literal["mixed", "logistic", "prototype"] = "mixed"
     C: float | None = None
     name_weight: float = 1.0
+    n_neighbours: int = 10
+    neighbour_share: float = 0.5
+    max_recalled: int = 20000
     n_folds: int = 5
     max_tokens: int = 256
     device: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in ("logistic", "prototype"):
-            raise ConfigError(f"head kind is {self.kind!r}; choose from: logistic, prototype")
+        if self.kind not in ("mixed", "logistic", "prototype"):
+            raise ConfigError(f"head kind is {self.kind!r}; choose from: logistic, mixed, prototype")
         if self.C is not None and not self.C > 0:
             raise ConfigError(f"head C is {self.C}; it must be above 0")
         if not self.name_weight >= 0:
             raise ConfigError(f"head name_weight is {self.name_weight}; give 0 (names are not used) or more")
+        if self.n_neighbours < 0 or self.max_recalled < 1:
+            raise ConfigError(
+                f"head n_neighbours is {self.n_neighbours} and max_recalled is {self.max_recalled}; "
+                "the first must be at least 0, the second at least 1"
+            )
+        if not 0.0 <= self.neighbour_share < 1.0:
+            raise ConfigError(f"head neighbour_share is {self.neighbour_share}; it must be in [0, 1)")
         if self.n_folds < 0 or self.n_folds == 1:
             raise ConfigError(f"head n_folds is {self.n_folds}; give 0 (no calibration) or at least 2")
 
@@ -103,23 +127,47 @@ class Head:
         rows = Rows(self._vectors(training), training.targets, training.weights)
         # Small fits: several threads gain little on an idle machine and lose tenfold on a busy one.
         with threadpool_limits(limits=1, user_api="blas"):
-            temperature = self._temperature(rows, names, np.random.default_rng(seed))
-            return FittedHead(self._linear(rows, names), tuple(labels), self, temperature)
+            of_people = rows if training.is_human is None else rows.at(np.flatnonzero(training.is_human))
+            rng = np.random.default_rng(seed)
+            temperature = self._temperature(of_people, names, rng)
+            recall = self._recall(rows, rng) if len(of_people.vectors) < len(rows.vectors) else None
+            return FittedHead(self._linear(rows, names), tuple(labels), self, temperature, recall)
 
-    def _linear(self, rows: Rows, names: Embeddings | None) -> Linear:
+    def _recall(self, rows: Rows, rng: np.random.Generator) -> Recall | None:
+        if not self.n_neighbours or not self.neighbour_share:
+            return None
+        kept = np.arange(len(rows.vectors))
+        if len(kept) > self.max_recalled:
+            kept = np.sort(rng.choice(kept, self.max_recalled, replace=False))
+        vectors, targets = rows.vectors[kept], rows.targets[kept]
+        return Recall.of(vectors, targets, k=self.n_neighbours, share=self.neighbour_share)
+
+    def _fit(self, rows: Rows, names: Embeddings | None, rng: np.random.Generator) -> tuple[Linear, float]:
+        """Return the classifier and its temperature."""
+        can_test = self.n_folds >= 2 and len(rows.vectors) >= 2
+        if self.kind != "mixed":
+            return self._alone(rows, names), self._temperature(rows, names, rng) if can_test else 1.0
+
+        def both(part: Rows) -> tuple[Linear, Linear]:
+            joined = with_names(part, names, self.name_weight)
+            return self._regression(joined, part), fit_prototypes(joined)
+
+        mixture = fit_mixture(both, rows, n_folds=self.n_folds, rng=rng) if can_test else Mixture()
+        return mixed(*both(rows), mixture.share), mixture.temperature
+
+    def _alone(self, rows: Rows, names: Embeddings | None) -> Linear:
         joined = with_names(rows, names, self.name_weight)
-        if self.kind == "prototype":
-            return fit_prototypes(joined)
+        return fit_prototypes(joined) if self.kind == "prototype" else self._regression(joined, rows)
+
+    def _regression(self, joined: Rows, rows: Rows) -> Linear:
         strength = penalty_for(float(rows.weights.sum()), rows.targets.shape[1]) if self.C is None else self.C
         return fit_linear(joined.vectors, joined.targets, joined.weights, C=strength)
 
     def _temperature(self, rows: Rows, names: Embeddings | None, rng: np.random.Generator) -> float:
-        """Return the temperature of logits from folds not seen; 1 with fewer than two rows or folds."""
-        if self.n_folds < 2 or len(rows.vectors) < 2:
-            return 1.0
+        """Return the temperature of logits from folds not seen."""
 
         def fit_predict(fit_on: NDArray[np.intp], held_out: NDArray[np.intp]) -> NDArray[np.float64]:
-            return self._linear(rows.at(fit_on), names).logits(rows.vectors[held_out])
+            return self._alone(rows.at(fit_on), names).logits(rows.vectors[held_out])
 
         # A soft target holds the doubt about the annotators; the student's own doubt is what is measured here.
         likeliest = np.eye(rows.targets.shape[1])[rows.targets.argmax(axis=1)]
@@ -149,6 +197,7 @@ class FittedHead:
     labels: tuple[str, ...]
     student: Head
     temperature: float = 1.0
+    recall: Recall | None = None
 
     @cached_property
     def encoder(self) -> SentenceTransformer:
@@ -166,7 +215,8 @@ class FittedHead:
         if len(texts) == 0:
             return np.zeros((0, len(self.labels)))
         vectors = embeddings if embeddings is not None else encode(self.encoder, texts)
-        return scaled_proba(self.linear.logits(vectors), self.temperature)
+        proba = scaled_proba(self.linear.logits(vectors), self.temperature)
+        return proba if self.recall is None else self.recall.mixed(proba, vectors)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Return the most probable label of each text."""
@@ -184,7 +234,8 @@ class FittedHead:
         """
         with new_folder(folder) as fresh:
             write_header(fresh, Header(_KIND, self.labels, self.temperature, asdict(self.student)))
-            write_arrays(fresh / _TENSORS, self.linear.arrays())
+            recalled = {} if self.recall is None else self.recall.arrays()
+            write_arrays(fresh / _TENSORS, {**self.linear.arrays(), **recalled})
 
     @classmethod
     def load(cls, folder: Path) -> "FittedHead":
@@ -196,5 +247,6 @@ class FittedHead:
             If a part is missing or damaged.
         """
         header = read_header(folder)
-        linear = Linear.from_arrays(read_arrays(Path(folder) / _TENSORS))
-        return cls(linear, header.labels, Head(**header.settings), header.temperature)
+        arrays, student = read_arrays(Path(folder) / _TENSORS), Head(**header.settings)
+        recall = Recall.from_arrays(arrays, k=student.n_neighbours, share=student.neighbour_share)
+        return cls(Linear.from_arrays(arrays), header.labels, student, header.temperature, recall)
