@@ -84,5 +84,5 @@ def parse(arguments: Sequence[str] | None, description: str | None) -> argparse.
         parser.error("--data is missing; give the folder of the data sets, or --quick for the sample project")
     options.peer_seeds = options.seeds if options.peer_seeds is None else options.peer_seeds
     economy = Economy(options.peer_threads, options.peer_subpool, options.peer_bf16)
-    options.economy = replace(economy, epochs=1) if options.quick else economy
+    options.economy = replace(economy, epochs=1, max_pairs=32) if options.quick else economy
     return options

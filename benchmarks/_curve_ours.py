@@ -167,7 +167,7 @@ class Learner:
             rows = self.state.rows[mixture.positions[-n_pseudo:]]
             is_right = mixture.targets[-n_pseudo:].argmax(axis=1) == self.place.task.gold[rows]
             self.run.pseudo_precision[n_labels] = float(is_right.mean())
-        believed = getattr(getattr(mixture.summary, "precision", None), "estimate", None)
+        believed = mixture.summary.pseudo_precision
         if n_pseudo and believed is not None:
             self.run.pseudo_estimated[n_labels] = float(believed)
 

@@ -11,15 +11,13 @@ from _curve import PROTOCOLS, Run
 from _curve import Protocol as Budget
 from _hast_peer import Hast
 from _place import Place
-from _small_text import Economy, SmallText
+from _small_text import MAX_PAIRS, Economy, SmallText
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from llm_al.types import Positions
 
-_MAX_PAIRS = 1600
-"""Pairs of one fit of SetFit: about a minute on one core."""
 _SETFIT_UNITS = (1, 2, 4, 8, 11)
 """With many classes SetFit is trained only at these multiples of the initial set."""
 
@@ -99,27 +97,31 @@ class RandomSetFit:
     def _trained(self, folder: str) -> Any:
         from datasets import Dataset
         from setfit import SetFitModel, Trainer, TrainingArguments
+        from transformers import PrinterCallback, ProgressCallback
 
         task = self._place.task
         model = SetFitModel.from_pretrained(self._place.folder)
         arguments = TrainingArguments(
             output_dir=folder,
-            num_iterations=iterations(len(self._labelled)),
+            num_iterations=iterations(len(self._labelled), self._economy.max_pairs),
             seed=self._run.seed,
             report_to="none",
             save_strategy="no",
+            logging_strategy="no",
             show_progress_bar=False,
         )
         data = {"text": [task.texts[row] for row in self._labelled], "label": task.gold[self._labelled].tolist()}
         trainer = Trainer(model=model, args=arguments, train_dataset=Dataset.from_dict(data))
+        for callback in (ProgressCallback, PrinterCallback):
+            trainer.st_trainer.remove_callback(callback)
         with _economical(self._economy):
             trainer.train()
         return model
 
 
-def iterations(n_labels: int) -> int:
+def iterations(n_labels: int, max_pairs: int = MAX_PAIRS) -> int:
     """Return SetFit's pair iterations: its usual 20 for few labels, fewer so that a fit stays under a minute."""
-    return max(1, min(20, _MAX_PAIRS // (2 * n_labels)))
+    return max(1, min(20, max_pairs // (2 * n_labels)))
 
 
 def _economical(economy: Economy) -> Any:
@@ -149,7 +151,7 @@ def settings_of(name: str, place: Place, economy: Economy) -> dict[str, Any]:
     if name == "margin":
         return {}
     found = economy.settings(pool_rows=len(place.task.texts))
-    return {**found, "subpool": None, "max_pairs": _MAX_PAIRS} if name == "setfit-random" else found
+    return {**found, "subpool": None, "max_pairs": economy.max_pairs} if name == "setfit-random" else found
 
 
 def points_of(name: str, budget: Budget, n_classes: int) -> tuple[int, ...]:

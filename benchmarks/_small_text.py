@@ -16,6 +16,8 @@ VERSION = "1.4.1"
 _INSTALL = f"pip install --no-deps small-text=={VERSION} dill"
 # A fine-tuned transformer, as the library's own examples run it.
 EPOCHS = 15
+MAX_PAIRS = 1600
+"""Pairs of one fit of SetFit: about a minute on one core."""
 _LR = 1e-4
 _BATCH_SIZE = 12
 _TEST_BATCH = 64
@@ -33,14 +35,15 @@ class Economy:
         Rows of the pool, drawn anew for each query, that are predicted and asked about.
     bf16 : bool
         Forward passes under bfloat16 autocast, with texts cut at the 99th percentile of their lengths.
-    epochs : int
-        Fewer in a smoke run only.
+    epochs, max_pairs : int
+        Of the fine-tuned transformers, and of a fit of SetFit; fewer in a smoke run only.
     """
 
     threads: int | None = None
     subpool: int | None = None
     bf16: bool = False
     epochs: int = EPOCHS
+    max_pairs: int = MAX_PAIRS
 
     def settings(self, *, pool_rows: int) -> dict[str, Any]:
         """Return what decides the result of a run; a sub-pool as large as the pool is none."""
