@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.activations import GELUActivation
 
 __all__ = ["Packed", "can_pack", "pack"]
 
@@ -22,10 +23,12 @@ class Packed(nn.Module):
         self.bias = None if bias is None else bias.detach()
         # Some encoders ask a layer for its type before they call it.
         self.weight = torch.empty_like(linear.weight.detach(), device="meta")
+        self.activation = "none"
+        """What the kernel applies to the product while it is in the cache: "none" or "gelu"."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the linear layer does."""
-        product: Tensor = _ops()._linear_pointwise(x, self._laid_out, self.bias, "none", [], "")
+        product: Tensor = _ops()._linear_pointwise(x, self._laid_out, self.bias, self.activation, [], "none")
         return product
 
 
@@ -54,4 +57,14 @@ def pack(encoder: nn.Module) -> nn.Module:
             setattr(encoder, name, Packed(child))
         else:
             pack(child)
+    _fuse_gelu(encoder)
     return encoder
+
+
+def _fuse_gelu(block: nn.Module) -> None:
+    """Let the first half of a BERT-like feed-forward block apply its GELU within the product."""
+    dense, activation = getattr(block, "dense", None), getattr(block, "intermediate_act_fn", None)
+    is_exact = getattr(activation, "approximate", "none") == "none"
+    if is_exact and isinstance(dense, Packed) and isinstance(activation, nn.GELU | GELUActivation):
+        dense.activation = "gelu"
+        block.intermediate_act_fn = nn.Identity()

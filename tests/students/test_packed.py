@@ -1,9 +1,13 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
+from transformers import BertConfig, BertModel
 
 from llm_al.students import _packed
 from llm_al.students._packed import Packed, can_pack, pack
+from llm_al.students._precision import in_bf16
 
 CPU = torch.device("cpu")
 needs_packing = pytest.mark.skipif(not can_pack(CPU), reason="this build of torch packs no weights")
@@ -30,6 +34,17 @@ def test_packing_reaches_every_plain_linear_layer_and_no_other() -> None:
     half = pack(nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), Own(4, 4))).to(torch.bfloat16))
     kinds = [type(module).__name__ for module in half.modules() if not isinstance(module, nn.Sequential)]
     assert kinds == ["Packed", "Packed", "Own"]
+
+
+@needs_packing
+def test_a_packed_encoder_applies_gelu_within_the_product() -> None:
+    config = BertConfig(vocab_size=9, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    plain = in_bf16(BertModel(config))
+    packed = pack(copy.deepcopy(plain))
+    assert [m.activation for m in packed.modules() if isinstance(m, Packed)].count("gelu") == 1
+    with torch.inference_mode():
+        expected, found = (net(input_ids=torch.arange(9).view(1, 9)).last_hidden_state for net in (plain, packed))
+    assert torch.allclose(found.float(), expected.float(), atol=0.05)
 
 
 def test_a_torch_without_the_calls_packs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
