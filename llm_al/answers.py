@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_al.corpus import Corpus
+from llm_al.llm_votes import LLMVotes
 from llm_al.protocols import Aggregator
 from llm_al.types import (
     NONE_OF_THESE,
@@ -76,6 +77,25 @@ class Answers:
             if vote is not None and vote.votes and row not in self.settled:
                 shares[place] = vote.votes
         return shares
+
+    def llm_votes(self, names: Sequence[str]) -> LLMVotes:
+        """Return what LLMs said about rows on which people's word does not stand, ascending.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Labels in class-index order. An answer that is none of them counts as not given.
+        """
+        index = {name: place for place, name in enumerate(names)}
+        said = {
+            row: {a.source: index.get(a.label or "", NO_LABEL) for a in answers if a.kind is AnnotatorKind.LLM}
+            for row, answers in sorted(self.by_example.items())
+            if self.is_llm[row] and not self.is_asked[row]
+        }
+        voters = tuple(sorted({voter for votes in said.values() for voter in votes}))
+        votes = [[votes.get(voter, NO_LABEL) for voter in voters] for votes in said.values()]
+        table = np.array(votes, dtype=np.int64).reshape(len(said), len(voters))
+        return LLMVotes(np.array(list(said), dtype=np.intp), table, voters)
 
     def llm_posterior(self, rows: Sequence[int], n_classes: int) -> Proba:
         """Return the LLM's consensus posteriors of some rows, shape (len(rows), c)."""

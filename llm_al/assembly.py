@@ -21,6 +21,7 @@ from llm_al.places import Places
 from llm_al.plan import Plan, Steps
 from llm_al.protocols import Annotator, Demonstrator, Embedder, Progress
 from llm_al.pseudo_labels.guard import Guard
+from llm_al.pseudo_labels.llm_rows import LLMRows
 from llm_al.routers.two_stage import TwoStage
 from llm_al.store.files import Artefacts
 from llm_al.store.store import SqlStore
@@ -143,6 +144,7 @@ class Assembly:
             supervision=Supervision(
                 registry.make("pseudo_labeler", config.pseudo_labels.name, **config.pseudo_labels.options),
                 Guard() if config.pseudo_labels.guard else None,
+                LLMRows() if config.pseudo_labels.llm_answers == "all" else None,
                 is_subjective=config.human.subjective,
             ),
             stopping=self.stopping(),

@@ -153,6 +153,9 @@ class PseudoLabelSettings(Section):
     """`none`, `hast`, `ust`, `verips`, `nest`, `actune`, `curriculum`, `soft`, or a plug-in."""
     guard: bool = True
     """Keep a source out when cross-validation on human labels says that it does not help."""
+    llm_answers: Literal["accepted", "all"] = "all"
+    """LLM answers that the student learns from: those that the audit vouches for, or all of them, corrected by what
+    people's labels tell of each prompt and model."""
     options: dict[str, Any] = Field(default_factory=dict)
 
 

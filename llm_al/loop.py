@@ -219,7 +219,8 @@ class Loop:
         synthesis = self.steps.synthesis
         written = synthesis.training_set(self.situation.synthetic(), self.corpus) if synthesis is not None else None
         rng = self._rng(number, "mix")
-        mixture = self.steps.supervision.mix(now.view, answers, now.accepted, rng, written=written)
+        votes = answers.llm_votes(self.corpus.scheme.names)
+        mixture = self.steps.supervision.mix(now.view, answers, now.accepted, rng, votes=votes, written=written)
         self.store.note(number, "supervision", mixture.summary.to_json())
         self.store.note(number, PSEUDO_NOTE, mixture.pseudo_to_json())
         training = mixture.training_set(self.corpus)

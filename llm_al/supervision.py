@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from llm_al.answers import Answers
 from llm_al.corpus import Corpus
 from llm_al.errors import ShapeError
+from llm_al.llm_votes import LLMVotes
 from llm_al.pool import PoolView
 from llm_al.protocols import PseudoLabeler
 from llm_al.pseudo_labels.guard import Guard, Rows
 from llm_al.pseudo_labels.harm import HarmCheck
+from llm_al.pseudo_labels.llm_rows import Labelled, LLMRows, Prepared
 from llm_al.pseudo_labels.precision import PrecisionEstimate
 from llm_al.types import Positions, Proba, Source, TrainingSet
 
@@ -34,6 +36,8 @@ class Summary:
     """Estimated share of right pseudo-labels; None where nothing can be said."""
     pseudo_interval: tuple[float, float] | None = None
     """About 95 %."""
+    n_votes: int = 0
+    """Rows with LLM answers that no audit covers."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the store."""
@@ -101,9 +105,25 @@ class _Part:
     positions: Positions
     targets: Proba
     weights: NDArray[np.float64]
+    prepared: Prepared | None = None
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
     def rows(self, view: PoolView) -> Rows:
-        return Rows(np.asarray(view.embeddings[self.positions], dtype=np.float32), self.targets, self.weights)
+        def vectors(positions: Positions) -> NDArray[np.float32]:
+            return np.asarray(view.embeddings[positions], dtype=np.float32)
+
+        def without(unknown: NDArray[np.intp]) -> Rows:
+            assert self.prepared is not None
+            positions, targets, weights = self.prepared.rows(unknown)
+            return Rows(vectors(positions), targets, weights)
+
+        again = None if self.prepared is None else without
+        return Rows(vectors(self.positions), self.targets, self.weights, again)
+
+    def at(self, rows: NDArray[np.intp]) -> "_Part":
+        return _Part(self.positions[rows], self.targets[rows], self.weights[rows])
 
     def first(self, n: int) -> "_Part":
         return _Part(self.positions[:n], self.targets[:n], self.weights[:n])
@@ -121,15 +141,19 @@ class Supervision:
     pseudo_labeler : PseudoLabeler
     guard : Guard or None
         None lets every source in with its own weights.
-    max_pseudo_per_label : float
-        At most so many pseudo-labels for each other label, drawn at random: more cost time and drown people's labels.
+    llm_rows : LLMRows or None
+        Learns from LLM answers that no audit covers too, corrected by what people's labels tell of each prompt and
+        model. None learns from accepted labels only.
+    max_pseudo_per_label : float or None
+        At most so many pseudo-labels for each other label, drawn at random. None leaves the number to the student.
     is_subjective : bool
         Whether the student learns how people's votes are spread, instead of the label that they agree on.
     """
 
     pseudo_labeler: PseudoLabeler
     guard: Guard | None
-    max_pseudo_per_label: float = 3.0
+    llm_rows: LLMRows | None = None
+    max_pseudo_per_label: float | None = None
     is_subjective: bool = False
 
     def mix(
@@ -139,6 +163,7 @@ class Supervision:
         accepted: Mapping[int, str],
         rng: np.random.Generator,
         *,
+        votes: LLMVotes | None = None,
         written: TrainingSet | None = None,
     ) -> Mixture:
         """Return the training rows of a round.
@@ -151,21 +176,25 @@ class Supervision:
         accepted : mapping of pool position to label
             LLM labels that the audit covers. Where a person answered too, the person's label counts.
         rng : Generator
+        votes : LLMVotes, optional
+            Everything that LLMs said; used where `llm_rows` is set.
         written : TrainingSet, optional
             Synthetic texts with their embeddings; those of classes without a person's label are learned from,
             unless they hurt.
         """
         human = _human(answers, view.n_classes, is_subjective=self.is_subjective)
-        llm = _llm(view, answers, accepted)
-        pseudo = self._pseudo(view, answers, len(human.positions) + len(llm.positions), rng)
-        llm_weight, pseudo_weight, reason = 1.0, 1.0, "no guard"
-        if self.guard is not None:
-            verdict = self.guard.choose(human.rows(view), llm.rows(view), pseudo.rows(view), rng)
-            llm_weight, pseudo_weight, reason = verdict.llm_weight, verdict.pseudo_weight, verdict.reason
-        factors = {Source.HUMAN: 1.0, Source.LLM: llm_weight, Source.PSEUDO: pseudo_weight}
+        certified = _llm(view, answers, accepted)
+        llm = self._from_votes(view, answers, votes, human, certified, rng)
+        pseudo = self._pseudo(view, answers, len(human) + len(certified), rng)
+        factors, reason = self._factors(view, {Source.HUMAN: human, Source.LLM: llm, Source.PSEUDO: pseudo}, rng)
+        if factors[Source.LLM] > 0 and len(llm):
+            # A row teaches once: what LLMs said of it knows more than the student does.
+            pseudo = pseudo.at(np.flatnonzero(~np.isin(pseudo.positions, llm.positions)))
         parts = {Source.HUMAN: human, Source.LLM: llm, Source.PSEUDO: pseudo}
-        used = {s: part for s, part in parts.items() if factors[s] > 0 and len(part.positions)}
-        summary = Summary(len(human.positions), len(llm.positions), _count(used, Source.PSEUDO), tuple(used), reason)
+        used = {s: part for s, part in parts.items() if factors[s] > 0 and len(part)}
+        n_votes = len(llm) - len(certified) if Source.LLM in used else 0
+        n_pseudo = len(used[Source.PSEUDO]) if Source.PSEUDO in used else 0
+        summary = Summary(len(human), len(certified), n_pseudo, tuple(used), reason, n_votes=n_votes)
         mixture = Mixture(
             np.concatenate([part.positions for part in used.values()] or [human.positions]),
             np.concatenate([part.targets for part in used.values()] or [human.targets]),
@@ -174,6 +203,39 @@ class Supervision:
             mixup=float(getattr(self.pseudo_labeler, "mixup", 0.0)) if Source.PSEUDO in used else 0.0,
         )
         return mixture if written is None else self._with_written(mixture, view, written, rng)
+
+    def _from_votes(
+        self,
+        view: PoolView,
+        answers: Answers,
+        votes: LLMVotes | None,
+        human: _Part,
+        certified: _Part,
+        rng: np.random.Generator,
+    ) -> _Part:
+        """Return certified labels and, where every answer is learned from, the other rows that LLMs answered."""
+        if self.llm_rows is None or votes is None or not len(votes):
+            return certified
+        is_open = ~answers.is_asked[votes.positions]
+        asked = LLMVotes(votes.positions[is_open], votes.votes[is_open], votes.names)
+        prepared = self.llm_rows.prepare(
+            view,
+            asked,
+            Labelled(human.positions, human.targets),
+            rng,
+            certified=Labelled(certified.positions, certified.targets),
+        )
+        return _Part(*prepared.rows(), prepared) if len(prepared) else certified
+
+    def _factors(
+        self, view: PoolView, parts: Mapping[Source, _Part], rng: np.random.Generator
+    ) -> tuple[dict[Source, float], str]:
+        if self.guard is None:
+            return dict.fromkeys(parts, 1.0), "no guard"
+        human, llm, pseudo = (parts[source].rows(view) for source in (Source.HUMAN, Source.LLM, Source.PSEUDO))
+        verdict = self.guard.choose(human, llm, pseudo, rng, names=view.label_embeddings)
+        factors = {Source.HUMAN: 1.0, Source.LLM: verdict.llm_weight, Source.PSEUDO: verdict.pseudo_weight}
+        return factors, verdict.reason
 
     def _with_precision(
         self, summary: Summary, view: PoolView, pseudo: _Part | None, rng: np.random.Generator
@@ -214,14 +276,10 @@ class Supervision:
         positions, targets, weights = self.pseudo_labeler.pseudo_label(view, rng)
         # What people hold to be outside of all labels must not come back through the student.
         keep = np.flatnonzero(~answers.is_outside[positions])
-        limit = int(self.max_pseudo_per_label * n_labels)
+        limit = len(keep) if self.max_pseudo_per_label is None else int(self.max_pseudo_per_label * n_labels)
         if len(keep) > limit:
             keep = np.sort(rng.choice(keep, limit, replace=False))
         return _Part(positions[keep], targets[keep], weights[keep])
-
-
-def _count(used: Mapping[Source, _Part], source: Source) -> int:
-    return len(used[source].positions) if source in used else 0
 
 
 def _rows(written: TrainingSet) -> Rows:
