@@ -12,8 +12,9 @@ from llm_al.types import Embeddings, Proba
 __all__ = ["Rows", "fit_prototypes", "with_names"]
 
 _Floats = NDArray[np.float64]
-# Logits of unit vectors lie within a fraction of 1; the temperature does the rest.
-_SCALE = 20.0
+# Cosines of unit vectors differ by a fraction of 1. This makes them logits of about the size of the regression's, on
+# rows held out of the train splits of trec6, agnews, subj and banking77; the temperature does the rest.
+_SCALE = 12.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ class Verdict:
     n_labels : int
         Human labels at the time of the test; 0 where nothing was tested.
     temperature : float or None
-        Of the chosen, from the predictions of the test.
+        Of the chosen, from the predictions of the test; None where it measures its own.
     """
 
     chosen: str

@@ -139,9 +139,6 @@ class Auto:
         is_same = previous.student.candidates == self.candidates and previous.student.options == self.options
         if not is_same or not verdict.n_labels or _n_human(training) >= self.recheck_growth * verdict.n_labels:
             verdict = self._judged(training, labels, seed)
-        elif not hasattr(self._student(verdict.chosen), "temperature"):
-            # It measures its own, from today's labels.
-            verdict = replace(verdict, temperature=None)
         return self._fit(verdict, training, labels, seed, previous)
 
     def _fit(
@@ -154,13 +151,11 @@ class Auto:
     ) -> "FittedAuto":
         student: Any = self._student(verdict.chosen)
         if verdict.temperature is not None:
-            student = _with_temperature(student, verdict.temperature)
+            student = replace(_uncalibrated(student), temperature=verdict.temperature)
         if previous is not None and previous.verdict.chosen == verdict.chosen and _wants_previous(student):
             winner = student.fit_from(previous.winner, training, labels=labels, seed=seed)
         else:
             winner = student.fit(training, labels=labels, seed=seed)
-        if verdict.temperature is not None:
-            winner = replace(winner, temperature=verdict.temperature)
         return FittedAuto(winner, verdict, self)
 
     def _judged(self, training: TrainingSet, labels: Sequence[str], seed: int) -> Verdict:
@@ -189,7 +184,10 @@ class Auto:
             raise StudentError(f"none of {', '.join(self.candidates)} can be trained; see the log for the reasons")
         n_folds = min(self.n_folds, len(human))
         verdict = compare(proba, human.targets, order=self.candidates, min_gain_se=self.min_gain_se, n_folds=n_folds)
-        return replace(verdict, temperature=self._temperature(verdict.chosen, proba[verdict.chosen], human))
+        winner = self._student(verdict.chosen)
+        if not _has_temperature(winner):
+            return verdict
+        return replace(verdict, temperature=_temperature(winner.temperature, proba[verdict.chosen], human))
 
     def _out_of_fold(self, name: str, human: TrainingSet, labels: Sequence[str], seed: int) -> Proba:
         student = _uncalibrated(self._student(name))
@@ -201,14 +199,6 @@ class Auto:
 
         # A generator of its own for each, so that all see the same folds.
         return out_of_fold(fit_predict, human.targets, n_folds=self.n_folds, rng=np.random.default_rng(seed))
-
-    def _temperature(self, name: str, proba: Proba, human: TrainingSet) -> float:
-        """Return the temperature that the winner's predictions of held-out rows ask for."""
-        usual = float(getattr(self._student(name), "temperature", 1.0))
-        # Logits are known up to what all classes share, which a softmax does not see.
-        logits = usual * np.log(np.maximum(proba, 1e-12))
-        likeliest = np.eye(human.targets.shape[1])[human.targets.argmax(axis=1)]
-        return fit_temperature(logits, likeliest, human.weights, expected=usual)
 
     def _student(self, name: str) -> Any:
         module, cls_name = _CANDIDATES[name].split(":")
@@ -233,14 +223,22 @@ def _wants_previous(student: Any) -> bool:
     return bool(getattr(student, "wants_previous", False))
 
 
+def _temperature(usual: float, proba: Proba, human: TrainingSet) -> float:
+    """Return the temperature that predictions of held-out rows at the usual one ask for."""
+    # Logits are known up to what all classes share, which a softmax does not see.
+    logits = usual * np.log(np.maximum(proba, 1e-12))
+    likeliest = np.eye(human.targets.shape[1])[human.targets.argmax(axis=1)]
+    return fit_temperature(logits, likeliest, human.weights, expected=usual)
+
+
+def _has_temperature(student: Any) -> bool:
+    """Whether its temperature is a setting; a student without one measures its own in every fit."""
+    return hasattr(student, "temperature")
+
+
 def _uncalibrated(student: Any) -> Any:
-    return replace(student, n_folds=0) if hasattr(student, "n_folds") else student
-
-
-def _with_temperature(student: Any, temperature: float) -> Any:
-    """Return the student without a calibration of its own, and with this temperature where it has the setting."""
-    student = _uncalibrated(student)
-    return replace(student, temperature=temperature) if hasattr(student, "temperature") else student
+    """Return the student without the trainings that would measure its temperature."""
+    return replace(student, n_folds=0) if _has_temperature(student) and hasattr(student, "n_folds") else student
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,8 @@ class Head:
     max_recalled : int
         Most rows that are kept for it, drawn at random; a saved head grows by 2 (d + c) bytes a row.
     n_folds : int
-        Folds of the temperature's cross-fitting, over people's rows; 0 leaves the temperature at 1.
+        Folds of the cross-fitting that measures shares and temperature on people's rows; 0 leaves them at one half
+        and at 1.
     max_tokens : int
         Longer texts are cut.
     device : str or None
@@ -63,7 +64,7 @@ class Head:
 
     Notes
     -----
-    NOTES
+    Accuracy on rows held out of the train splits, labels at cluster centres.
     """
 
     model: str
@@ -129,9 +130,9 @@ class Head:
         with threadpool_limits(limits=1, user_api="blas"):
             of_people = rows if training.is_human is None else rows.at(np.flatnonzero(training.is_human))
             rng = np.random.default_rng(seed)
-            temperature = self._temperature(of_people, names, rng)
+            linear, temperature = self._fit(rows, of_people, names, rng)
             recall = self._recall(rows, rng) if len(of_people.vectors) < len(rows.vectors) else None
-            return FittedHead(self._linear(rows, names), tuple(labels), self, temperature, recall)
+        return FittedHead(linear, tuple(labels), self, temperature, recall)
 
     def _recall(self, rows: Rows, rng: np.random.Generator) -> Recall | None:
         if not self.n_neighbours or not self.neighbour_share:
@@ -142,17 +143,19 @@ class Head:
         vectors, targets = rows.vectors[kept], rows.targets[kept]
         return Recall.of(vectors, targets, k=self.n_neighbours, share=self.neighbour_share)
 
-    def _fit(self, rows: Rows, names: Embeddings | None, rng: np.random.Generator) -> tuple[Linear, float]:
-        """Return the classifier and its temperature."""
-        can_test = self.n_folds >= 2 and len(rows.vectors) >= 2
+    def _fit(
+        self, rows: Rows, of_people: Rows, names: Embeddings | None, rng: np.random.Generator
+    ) -> tuple[Linear, float]:
+        """Return the classifier, and its temperature by people's rows."""
+        can_test = self.n_folds >= 2 and len(of_people.vectors) >= 2
         if self.kind != "mixed":
-            return self._alone(rows, names), self._temperature(rows, names, rng) if can_test else 1.0
+            return self._alone(rows, names), self._temperature(of_people, names, rng) if can_test else 1.0
 
         def both(part: Rows) -> tuple[Linear, Linear]:
             joined = with_names(part, names, self.name_weight)
             return self._regression(joined, part), fit_prototypes(joined)
 
-        mixture = fit_mixture(both, rows, n_folds=self.n_folds, rng=rng) if can_test else Mixture()
+        mixture = fit_mixture(both, of_people, n_folds=self.n_folds, rng=rng) if can_test else Mixture()
         return mixed(*both(rows), mixture.share), mixture.temperature
 
     def _alone(self, rows: Rows, names: Embeddings | None) -> Linear:

@@ -44,11 +44,12 @@ def _training(n: int, classes: list[int], n_classes: int = 3, *, names: bool = T
 
 
 ABC = ("a", "b", "c")
-KINDS: tuple[Literal["logistic", "prototype"], ...] = ("logistic", "prototype")
+Kind = Literal["mixed", "logistic", "prototype"]
+KINDS: tuple[Kind, ...] = ("mixed", "logistic", "prototype")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_names_alone_predict(kind: Literal["logistic", "prototype"], tmp_path: Path) -> None:
+def test_names_alone_predict(kind: Kind, tmp_path: Path) -> None:
     nothing = replace(_training(0, []), embeddings=None)
     head = Head("./nowhere", kind=kind)
     assert head.learns_from_names
@@ -64,7 +65,7 @@ def test_names_alone_predict(kind: Literal["logistic", "prototype"], tmp_path: P
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [[0, 0, 1, 1], [0], [1, 1, 1], [0, 1, 2]])
-def test_names_find_classes_without_examples(kind: Literal["logistic", "prototype"], classes: list[int]) -> None:
+def test_names_find_classes_without_examples(kind: Kind, classes: list[int]) -> None:
     fitted = Head("./nowhere", kind=kind).fit(_training(len(classes), classes), labels=ABC, seed=0)
     proba = fitted.predict_proba(["x", "y", "z"], embeddings=np.eye(3, 8, dtype=np.float32))
     assert proba.argmax(axis=1).tolist() == [0, 1, 2]
