@@ -14,6 +14,7 @@ from llm_al import registry
 from llm_al.corpus import Corpus
 from llm_al.protocols import FittedStudent, Strategy, Student
 from llm_al.pseudo_labels.guard import Guard
+from llm_al.pseudo_labels.llm_rows import LLMRows
 from llm_al.supervision import Mixture, Supervision
 from llm_al.types import Label, LabelScheme, Positions, Proba, Source, TrainingSet
 
@@ -71,7 +72,7 @@ class Recipe:
     def make_supervision(self) -> Supervision:
         """Build what mixes the sources, with its guard."""
         labeler = registry.make("pseudo_labeler", self.self_training, **self.options.get(self.self_training, {}))
-        return Supervision(labeler, Guard())
+        return Supervision(labeler, Guard(), LLMRows())
 
 
 @dataclass(frozen=True)

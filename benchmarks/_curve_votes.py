@@ -1,7 +1,6 @@
 """Recorded LLM answers as votes on the rows of a pool, and the one place where they enter a round."""
 
 import gzip
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from llm_al.answers import Answers
 from llm_al.llm_votes import LLMVotes
 from llm_al.pool import PoolView
 from llm_al.supervision import Mixture, Supervision
-from llm_al.types import Consensus, Positions
+from llm_al.types import Positions
 
 
 @dataclass(frozen=True)
@@ -123,20 +122,7 @@ def mix_with_votes(
     supervision: Supervision, view: PoolView, votes: LLMVotes | None, rng: np.random.Generator
 ) -> Mixture:
     """Return the training rows of a round; the one place where LLM votes enter."""
-    answers = _answers(view)
-    if votes is None:
-        return supervision.mix(view, answers, {}, rng)
-    if "votes" in inspect.signature(supervision.mix).parameters:
-        mixed: Mixture = supervision.mix(view, answers, {}, rng, votes=votes)
-        return mixed
-    # Without a way to learn from votes, a label with most of them counts as accepted.
-    llm = _by_majority(votes, view)
-    accepted = {row: said.posterior.index(max(said.posterior)) for row, said in llm.items()}
-    labels = view.labels.copy()
-    labels[list(accepted)] = list(accepted.values())
-    names = {row: str(label) for row, label in accepted.items()}
-    seen = replace(view, labels=labels, is_available=view.is_available & (labels < 0))
-    return supervision.mix(seen, replace(answers, llm=llm), names, rng)
+    return supervision.mix(view, _answers(view), {}, rng, votes=votes)
 
 
 def _answers(view: PoolView) -> Answers:
@@ -151,13 +137,3 @@ def _answers(view: PoolView) -> Answers:
         quality=(),
         by_example={},
     )
-
-
-def _by_majority(votes: LLMVotes, view: PoolView) -> dict[int, Consensus]:
-    found = {}
-    for row, said in zip(votes.positions, votes.votes, strict=True):
-        counts = np.bincount(said[said >= 0], minlength=view.n_classes)
-        if view.labels[row] < 0 and counts.max() * 2 > len(votes.names):
-            shares = tuple(float(share) for share in counts / counts.sum())
-            found[int(row)] = Consensus(str(row), str(counts.argmax()), shares, votes.names, is_human=False)
-    return found

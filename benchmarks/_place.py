@@ -39,8 +39,16 @@ class Place:
 
     def view(self, labels: NDArray[np.int64], proba: Proba | None, *, is_open: NDArray[np.bool_]) -> PoolView:
         """Return the pool as a step sees it."""
-        n_classes = len(self.task.labels)
-        return PoolView(self.task.texts, self.embeddings, n_classes, labels, is_open, proba, self.groups)
+        return PoolView(
+            self.task.texts,
+            self.embeddings,
+            len(self.task.labels),
+            labels,
+            is_open,
+            proba,
+            self.groups,
+            self.label_embeddings,
+        )
 
     def at(self, rows: Positions) -> "Place":
         """Return a part of the pool; a whole one is handed on as it is."""

@@ -197,3 +197,73 @@ def test_setfit_draws_fewer_pairs_the_more_labels_there_are(scripts: Any) -> Non
     by_class = scripts("_curve").PROTOCOLS["kclass"].of(77)
     assert peers.points_of("setfit-random", by_class, 77) == (77, 154, 308, 616, 847)
     assert peers.points_of("margin", by_class, 77) == by_class.points
+
+
+def _made_up_place(scripts: Any, n: int = 60) -> Any:
+    data, place = scripts("_data"), scripts("_place")
+    rng = np.random.default_rng(0)
+    gold, test_gold = np.arange(n) % 2, np.arange(10) % 2
+    centres = np.array([[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]])
+
+    def vectors(labels: Any) -> Any:
+        rows = centres[labels] + 0.2 * rng.normal(size=(len(labels), 3))
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    texts, tests = [f"text {i}" for i in range(n)], [f"test {i}" for i in range(10)]
+    task = data.Task("made up", ("x", "y"), texts, gold, tests, test_gold)
+    names = np.eye(3, dtype=np.float32)[:2]
+    return place.Place(task, vectors(gold), vectors(test_gold), names, "offline", np.arange(n))
+
+
+def test_our_rounds_look_at_a_subpool_and_are_tested_at_their_points(scripts: Any) -> None:
+    place, curve, ours = _made_up_place(scripts), scripts("_curve"), scripts("_curve_ours")
+    budget = curve.Protocol("made up", (6, 10, 14), (6, 14), between=(10,))
+    recipe = ours.Recipe("head", "margin+diverse", "none", subpool=20)
+    runs = []
+    for _ in range(2):
+        run = curve.Run("made up", "made up", recipe.name, 0)
+        runs.append(ours.run_ours(place, budget, recipe, first=place.first(6, 0, "typical"), run=run))
+    assert (list(runs[0].accuracy), list(runs[0].between), list(runs[0].notes)) == ([6, 14], [10], [6, 10, 14])
+    assert runs[0].accuracy[14] == 1.0
+    assert (runs[0].accuracy, runs[0].between, runs[0].notes) == (runs[1].accuracy, runs[1].between, runs[1].notes)
+    assert recipe.name == "llm_al head, margin+diverse, none"
+    assert recipe.settings() == {"cold_start": "typical", "subpool": 20, "options": {}}
+
+
+def test_a_round_asks_only_for_rows_of_its_subpool_without_a_label(scripts: Any) -> None:
+    place, curve, ours = _made_up_place(scripts), scripts("_curve"), scripts("_curve_ours")
+    run = curve.Run("made up", "made up", "ours", 0)
+    learner = ours.Learner(place, ours.Recipe("head", "margin+diverse", "none", subpool=12), run)
+    learner.learn(place.first(6, 0, "typical"))
+    picked = learner.ask(5)
+    assert len(set(picked.tolist())) == 5
+    assert len(learner.state.rows) == 6 + 12
+    assert set(picked.tolist()) <= set(learner.state.rows.tolist())
+    assert not learner.labelled[picked].any()
+
+
+def test_votes_of_an_llm_enter_a_round_and_pseudo_precision_is_noted(scripts: Any) -> None:
+    place, votes = _made_up_place(scripts), scripts("_curve_votes")
+    curve, ours = scripts("_curve"), scripts("_curve_ours")
+    said = np.stack([place.task.gold] * 3, axis=1)
+    voters = ("a", "b", "c")
+    replay = votes.Replay("LLM x3", votes.LLMVotes(np.arange(60), said, voters), dict.fromkeys(voters, 1.0))
+    recipe = ours.Recipe("head", "margin+diverse", "hast", replay=replay)
+    budget = curve.Protocol("made up", (20, 30), (20, 30))
+    run = ours.run_ours(
+        place, budget, recipe, first=place.first(20, 0, "typical"), run=curve.Run("m", "m", recipe.name, 0)
+    )
+    assert run.alone == replay.alone
+    assert recipe.name.endswith("hast, LLM x3")
+    assert all(0.0 <= share <= 1.0 for share in run.pseudo_precision.values())
+    assert any("llm" in note for note in run.notes.values())
+
+
+def test_a_peer_is_trained_and_tested_at_its_points(scripts: Any) -> None:
+    place, curve, peers = _made_up_place(scripts), scripts("_curve"), scripts("_peers")
+    budget = curve.Protocol("made up", (6, 10, 14), (6, 14))
+    first = place.first(6, 0, "typical")
+    run = peers.run_peer(place, budget, economy=peers.Economy(), first=first, run=curve.Run("m", "m", "margin", 0))
+    assert list(run.accuracy) == [6, 14]
+    assert run.accuracy[14] == 1.0
+    assert run.macro_f1[14] == 1.0
