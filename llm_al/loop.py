@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_al.answers import Answers
 from llm_al.candidates import evidence_to_json
 from llm_al.corpus import Corpus
 from llm_al.opinions import SecondOpinions, people_at_work
@@ -27,6 +28,7 @@ from llm_al.routers.evidence import gather_evidence
 from llm_al.routers.two_stage import RouteInput
 from llm_al.situation import Moment, Situation
 from llm_al.student_files import StudentFiles
+from llm_al.supervision import Mixture
 from llm_al.synthesis import synthetic_to_json
 from llm_al.types import Annotation, AnnotatorKind, Decision, Outcome, Positions, Stage
 
@@ -92,6 +94,21 @@ class Loop:
             yield outcome
             if outcome.n_waiting or outcome.n_llm_waiting or outcome.stop_reason:
                 return
+
+    def mixture(self, number: int, answers: Answers, accepted: Mapping[int, str]) -> Mixture:
+        """Return what the student of a round learns from; nothing is written.
+
+        Parameters
+        ----------
+        number : int
+        answers : Answers
+        accepted : mapping of pool position to label
+            LLM labels that an audit covers.
+        """
+        now, synthesis = self.situation.moment(number, answers, accepted), self.steps.synthesis
+        written = synthesis.training_set(self.situation.synthetic(), self.corpus) if synthesis is not None else None
+        votes, rng = answers.llm_votes(self.corpus.scheme.names), self._rng(number, "mix")
+        return self.steps.supervision.mix(now.view, answers, accepted, rng, votes=votes, written=written)
 
     def _round(self, number: int) -> RoundOutcome:
         state = self.store.begin_round(number, config_fingerprint=self.plan.fingerprint, seed_state=self.plan.seed)
@@ -215,12 +232,7 @@ class Loop:
             tested = candidates.tested(answers, self.corpus)
             certificate = self.steps.router.certify(tested, self._rng(number, "certify"))
             self.store.note(number, "certificate", asdict(certificate))
-        now = self.situation.moment(number, answers, candidates.accepted(certificate, self.corpus))
-        synthesis = self.steps.synthesis
-        written = synthesis.training_set(self.situation.synthetic(), self.corpus) if synthesis is not None else None
-        rng = self._rng(number, "mix")
-        votes = answers.llm_votes(self.corpus.scheme.names)
-        mixture = self.steps.supervision.mix(now.view, answers, now.accepted, rng, votes=votes, written=written)
+        mixture = self.mixture(number, answers, candidates.accepted(certificate, self.corpus))
         self.store.note(number, "supervision", mixture.summary.to_json())
         self.store.note(number, PSEUDO_NOTE, mixture.pseudo_to_json())
         training = mixture.training_set(self.corpus)

@@ -39,7 +39,7 @@ class Draw:
 
 
 def seed_for(plan_seed: int, number: int, step: str) -> int:
-    """Return the seed of a step of a round, as the loop draws it."""
+    """Return the seed of something that happens after a round."""
     return int(np.random.SeedSequence([plan_seed, number, zlib.crc32(step.encode())]).generate_state(1)[0])
 
 
@@ -48,15 +48,9 @@ def last_mixture(loop: Loop, number: int) -> Mixture:
 
     Answers that came after the round count too: they are paid for.
     """
-    situation, steps = loop.situation, loop.steps
-    answers = situation.answers()
+    situation = loop.situation
     accepted = situation.candidates().accepted(situation.certificate(number), loop.corpus)
-    now = situation.moment(number, answers, accepted)
-    written = None
-    if steps.synthesis is not None:
-        written = steps.synthesis.training_set(situation.synthetic(), loop.corpus)
-    rng = np.random.default_rng(seed_for(loop.plan.seed, number, "mix"))
-    return steps.supervision.mix(now.view, answers, now.accepted, rng, written=written)
+    return loop.mixture(number, situation.answers(), accepted)
 
 
 def draw_rows(mixture: Mixture, answers: Answers, max_rows: int, rng: np.random.Generator) -> Draw:

@@ -145,6 +145,8 @@ def _source(student: FittedStudent) -> _Source:
 
 def _source_of_head(student: FittedHead) -> _Source:
     linear, sentence = student.linear, student.encoder
+    if student.recall is not None:
+        raise StudentError("a head that listens to its neighbours cannot be exported; train it with n_neighbours 0")
     encoder: Any = _mean_encoder(sentence)
     c, d = linear.coef.shape
     head = nn.Linear(d, c)

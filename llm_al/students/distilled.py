@@ -30,7 +30,8 @@ _CHUNK = 4096
 # Soft labels of a calibrated ensemble are calibrated targets, so nothing divides the logits afterwards. The whole pool
 # is many rows: few passes are enough, and a floor keeps a training set of a hundred rows from ending after ten steps.
 _PASSES: Mapping[str, Mapping[str, Any]] = {
-    "head": {"n_folds": 0},
+    # What a graph can hold: one linear map, without the rows that it learned from.
+    "head": {"kind": "logistic", "n_neighbours": 0, "n_folds": 0},
     "transformer": {"epochs": 4, "batch_size": 32, "min_steps": 400, "temperature": 1.0, "n_folds": 0},
 }
 

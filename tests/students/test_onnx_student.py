@@ -76,7 +76,7 @@ def test_the_student_itself_is_left_alone(fitted: FittedTransformer, tmp_path: P
 
 
 def test_a_head_brings_its_encoder_along(tiny_encoder: str, learned: TrainingSet, tmp_path: Path) -> None:
-    head = Head(tiny_encoder).fit(learned, labels=LABELS, seed=0)
+    head = Head(tiny_encoder, kind="logistic").fit(learned, labels=LABELS, seed=0)
     exported = export(head, tmp_path / "onnx", EXACT)
     np.testing.assert_allclose(exported.predict_proba(NEW[:3]), head.predict_proba(NEW[:3]), atol=1e-5)
 
@@ -86,7 +86,7 @@ def test_classes_that_a_head_has_not_seen_keep_their_share(
 ) -> None:
     targets = np.eye(4)[learned.targets.argmax(axis=1)]
     wide = replace(learned, targets=targets)
-    head = Head(tiny_encoder).fit(wide, labels=(*LABELS, "food", "sport"), seed=0)
+    head = Head(tiny_encoder, kind="logistic").fit(wide, labels=(*LABELS, "food", "sport"), seed=0)
     exported = export(head, tmp_path / "onnx", EXACT)
     np.testing.assert_allclose(exported.predict_proba(NEW[:3]), head.predict_proba(NEW[:3]), atol=1e-5)
 
@@ -146,13 +146,22 @@ def test_a_student_of_another_kind_cannot_be_exported(exported: Path, tmp_path: 
 def test_an_encoder_that_does_not_pool_by_the_mean_is_refused(
     tiny_encoder: str, learned: TrainingSet, tmp_path: Path
 ) -> None:
-    head = Head(tiny_encoder).fit(learned, labels=LABELS, seed=0)
+    head = Head(tiny_encoder, kind="logistic").fit(learned, labels=LABELS, seed=0)
     first = FittedHead(head.linear, LABELS, head.student)
     encoder: Any = first.encoder
     encoder[1].pooling_mode = "cls"
     with pytest.raises(StudentError, match="only an encoder with mean pooling can be exported"):
         export(first, tmp_path / "onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_head_that_keeps_rows_beside_its_classifier_is_refused(
+    tiny_encoder: str, learned: TrainingSet, tmp_path: Path
+) -> None:
+    half = replace(learned, is_human=np.arange(12) % 2 == 0)
+    head = Head(tiny_encoder, n_neighbours=2).fit(half, labels=LABELS, seed=0)
+    with pytest.raises(StudentError, match="listens to its neighbours cannot be exported; train it with n_neighbours"):
+        export(head, tmp_path / "onnx")
 
 
 @pytest.fixture

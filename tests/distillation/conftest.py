@@ -1,0 +1,1 @@
+from tests.students.conftest import tiny_encoder as tiny_encoder
