@@ -24,7 +24,7 @@ class Verdict:
     accuracy : mapping of str to float
         Share of held-out human labels that each candidate got right; empty where none was tested.
     gain, gain_se : float
-        Of the chosen over the cheapest: mean difference by label, and its standard error.
+        Of the chosen over the cheapest: difference in accuracy, drawn a little to 0, and its standard error.
     n_folds : int
         0 where nothing was tested.
     n_labels : int
@@ -64,12 +64,16 @@ def compare(
     targets : ndarray of shape (n, c)
     order : sequence of str
         Candidates from cheap to dear. Each takes the place of the best so far if its mean gain is above 0 and at
-        least `min_gain_se` standard errors of the paired differences [1]_.
+        least `min_gain_se` standard errors of the paired differences [1]_. Gain and error are counted as if half a
+        label more stood in each cell of the table of right and wrong [2]_: without it, three labels of thirty would
+        be a sure thing.
 
     References
     ----------
     .. [1] Breiman, Friedman, Olshen & Stone (1984). Classification and regression trees. The rule of one standard
            error, there for trees of several sizes.
+    .. [2] Agresti & Min (2005). Simple improved confidence intervals for comparing matched proportions. Statistics
+           in Medicine 24(5), 729-740.
     """
     truth = targets.argmax(axis=1)
     hits = {name: (proba[name].argmax(axis=1) == truth).astype(np.float64) for name in order if name in proba}
@@ -88,7 +92,8 @@ def compare(
 
 
 def _gain(hits: NDArray[np.float64], than: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean difference and its standard error."""
-    differences = hits - than
-    n = len(differences)
-    return float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
+    """Return the difference of two accuracies on the same labels, and its standard error [2]_ of `compare`."""
+    n = len(hits) + 2
+    gained, lost = ((hits > than).sum() + 0.5, (hits < than).sum() + 0.5)
+    gain = (gained - lost) / n
+    return float(gain), float(np.sqrt((gained + lost) / n - gain**2) / np.sqrt(n))

@@ -66,6 +66,16 @@ class Auto:
     Folds are fitted on people's labels alone: pseudo-labels know the rows that are held out. Labels that an uncertain
     student asked for are harder than the pool, so accuracies of the verdict are lower than on a test split; the
     candidates are compared on equal terms all the same.
+
+    Fine-tuning needs about three labels a class before it can win: with fewer, most classes have no example in some
+    fold, which a new head cannot predict and a frozen one can, from the label's name. Measured on held-out rows of
+    the train splits with labels at cluster centres, head against transformer, one seed: banking77 at 2 a class .73
+    and .71; trec6 at 5 a class .46 and .65; agnews at 7 a class .83 and .77; subj at 15 a class .82 and .76. So no
+    number of labels decides it, and the folds have to.
+
+    A test costs `n_folds` trainings of every candidate. From 30 to 130 labels by tens, a test in each round makes a run
+    five times as dear as fine-tuning alone; a growth of 1.5 tests at 30, 50, 80 and 120 and makes it 2.3 times as dear,
+    a growth of 2 twice.
     """
 
     model: str

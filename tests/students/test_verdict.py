@@ -24,19 +24,28 @@ def _chosen(cheap: range, dear: range, min_gain_se: float = 1.0) -> Verdict:
 def test_a_clear_gain_pays_the_price() -> None:
     verdict = _chosen(range(10), range(16))
     assert verdict.chosen == "dear"
-    # Six differences of 1 and fourteen of 0: mean .3, and error sqrt(.3 * .7 / 19).
-    assert (verdict.gain, verdict.gain_se) == pytest.approx((0.3, np.sqrt(0.21 / 19)))
+    # Six labels gained and none lost, of 20: (6.5 - .5) / 22, and sqrt(7 / 22 - (6 / 22) ** 2) / sqrt(22).
+    assert (verdict.gain, verdict.gain_se) == pytest.approx((6 / 22, 0.10527), abs=1e-5)
     assert verdict.accuracy == {"cheap": 0.5, "dear": 0.8}
     assert verdict.reason == (
-        "dear: accuracy on 20 held-out labels of people is cheap 0.500, dear 0.800, +0.300 (standard error 0.105) "
+        "dear: accuracy on 20 held-out labels of people is cheap 0.500, dear 0.800, +0.273 (standard error 0.105) "
         "against cheap"
     )
 
 
 def test_a_gain_within_one_standard_error_does_not() -> None:
-    # Five gains and four losses: +.05, error .154.
+    # Five gains and four losses: +.045, error .143.
     assert _chosen(range(8), range(4, 13)).chosen == "cheap"
     assert _chosen(range(8), range(4, 13), min_gain_se=0.0).chosen == "dear"
+
+
+def test_three_gains_and_a_loss_in_thirty_are_no_proof() -> None:
+    truth = np.eye(2)[[0, 1] * 15]
+    cheap, dear = truth.copy(), truth.copy()
+    cheap[:3], dear[3] = 1 - cheap[:3], 1 - dear[3]
+    proba = {"cheap": cheap, "dear": dear}
+    # By the plain formula the gain is exactly one standard error, 2 / 30.
+    assert compare(proba, truth, order=["cheap", "dear"], min_gain_se=1.0, n_folds=5).chosen == "cheap"
 
 
 def test_a_tie_goes_to_the_cheap_one() -> None:
