@@ -216,7 +216,8 @@ class Supervision:
         """Return certified labels and, where every answer is learned from, the other rows that LLMs answered."""
         if self.llm_rows is None or votes is None or not len(votes):
             return certified
-        is_open = ~answers.is_asked[votes.positions]
+        # Rows of people show what each voter takes for what; rows that they hold to be outside are of no class.
+        is_open = ~answers.is_asked[votes.positions] | np.isin(votes.positions, human.positions)
         asked = LLMVotes(votes.positions[is_open], votes.votes[is_open], votes.names)
         prepared = self.llm_rows.prepare(
             view,

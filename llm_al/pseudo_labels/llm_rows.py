@@ -30,6 +30,7 @@ _FILTERS = ("all", "confident", "small_loss")
 _HEAD_WEIGHT = 3.0
 # Edges of the graph weigh their cosine to this power.
 _POWER = 6.0
+_COLDEST = 0.3
 _LEAST_TARGET = 1e-3
 
 
@@ -92,8 +93,9 @@ class LLMRows:
         Neighbours of a row; at least 1.
     alpha : float
         How much a row listens to them, in [0, 1); 0 does without.
-    temperature : float
-        By which the head's logits are divided; fitted to few labels with a penalty, it is too unsure. Positive.
+    temperature : float or None
+        By which the head's logits are divided; fitted with a penalty, it is too unsure. None falls with the number n of
+        known labels, ``sqrt(c / n)`` within 0.3 and 1: the more labels, the more the head counts beside the votes.
     student_share : float
         Of the student of the round before, in [0, 1].
     sharpness : float
@@ -115,7 +117,7 @@ class LLMRows:
     noise: NoiseModel = field(default_factory=NoiseModel)
     n_neighbours: int = 10
     alpha: float = 0.8
-    temperature: float = 0.5
+    temperature: float | None = None
     student_share: float = 0.5
     sharpness: float = 2.0
     weight: float = 0.3
@@ -125,14 +127,21 @@ class LLMRows:
     def __post_init__(self) -> None:
         check(self, n_neighbours=1, max_rows=1)
         for name in ("temperature", "sharpness", "weight"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; allowed is more than 0; correct it")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} is {value}; allowed is more than 0; correct it")
         if not 0.0 <= self.alpha < 1.0:
             raise ConfigError(f"alpha is {self.alpha}; allowed is 0 to less than 1; correct it")
         if not 0.0 <= self.student_share <= 1.0:
             raise ConfigError(f"student_share is {self.student_share}; allowed is 0 to 1; correct it")
         if self.keep not in _FILTERS:
             raise ConfigError(f"keep is {self.keep!r}; choose from: {', '.join(_FILTERS)}; correct it")
+
+    def temperature_at(self, labels_per_class: float) -> float:
+        """Return the temperature of the head."""
+        if self.temperature is not None:
+            return self.temperature
+        return float(np.clip(1.0 / np.sqrt(max(labels_per_class, 1.0)), _COLDEST, 1.0))
 
     def rows(
         self,
@@ -292,7 +301,7 @@ class Prepared:
         proba = np.full((len(vectors), self.view.n_classes), 1.0 / self.view.n_classes)
         if len(known) or self.view.label_embeddings is not None:
             head = fit_named(vectors[known], targets[known], weights, self.view.label_embeddings)
-            proba = predict_head(head / self.settings.temperature, vectors)
+            proba = predict_head(head / self.settings.temperature_at(len(known) / self.view.n_classes), vectors)
         if self.view.proba is not None and self.settings.student_share > 0:
             share = self.settings.student_share
             proba = (1.0 - share) * proba + share * self.view.proba[self.positions]

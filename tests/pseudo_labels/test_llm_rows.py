@@ -127,6 +127,12 @@ def test_filters_leave_out_rows_whose_votes_are_wrong(keep):
     assert rate(kept) > rate(everything) + 0.05
 
 
+def test_the_head_counts_more_the_more_labels_it_learned_from():
+    found = [LLMRows().temperature_at(labels) for labels in (0.0, 1.0, 4.0, 100.0)]
+    assert found == [1.0, 1.0, 0.5, 0.3]
+    assert LLMRows(temperature=0.7).temperature_at(4.0) == 0.7
+
+
 def test_large_pools_are_drawn_from():
     positions = World().rows(LLMRows(max_rows=50))[0]
     assert len(positions) == 50
