@@ -150,7 +150,7 @@ class PseudoLabelSettings(Section):
     """Self-training."""
 
     name: str = "hast"
-    """`none`, `hast`, `ust`, `verips`, `nest`, `actune`, `curriculum`, `soft`, or a plug-in."""
+    """`propagation`, `hast`, `ust`, `verips`, `nest`, `actune`, `curriculum`, `soft`, `none`, or a plug-in."""
     guard: bool = True
     """Keep a source out when cross-validation on human labels says that it does not help."""
     llm_answers: Literal["accepted", "all"] = "all"

@@ -63,6 +63,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "hast": "llm_al.pseudo_labels.hast:Hast",
         "nest": "llm_al.pseudo_labels.nest:Nest",
         "none": "llm_al.pseudo_labels.none:NoPseudo",
+        "propagation": "llm_al.pseudo_labels.propagation:Propagation",
         "soft": "llm_al.pseudo_labels.soft:Soft",
         "ust": "llm_al.pseudo_labels.ust:Ust",
         "verips": "llm_al.pseudo_labels.verips:Verips",
