@@ -143,7 +143,7 @@ class Head:
         kept = np.arange(len(rows.vectors))
         if len(kept) > self.max_recalled:
             kept = np.sort(rng.choice(kept, self.max_recalled, replace=False))
-        vectors, targets = rows.vectors[kept], rows.targets[kept]
+        vectors, targets = rows.vectors[kept].astype(np.float32), rows.targets[kept]
         return Recall.of(vectors, targets, k=self.n_neighbours, share=self.neighbour_share)
 
     def _fit(
