@@ -73,7 +73,7 @@ class Propagation:
     .. [3] Iscen, Tolias, Avrithis & Chum (2019). Label Propagation for Deep Semi-supervised Learning. CVPR.
     """
 
-    alphas: tuple[float, ...] = (0.5, 0.8, 0.9)
+    alphas: tuple[float, ...] = (0.5, 0.8)
     min_gain_se: float = 1.0
     n_neighbours: int = 15
     power: float = 3.0
