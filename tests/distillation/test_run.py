@@ -105,9 +105,12 @@ def test_an_interrupted_run_leaves_nothing_half_and_the_next_goes_on_where_it_wa
     assert _exports(tuned) == ["distilled-1"]
 
 
-def test_a_failed_export_leaves_no_folder(
+def test_a_failed_export_leaves_no_folder_and_leftovers_are_swept_out(
     tuned: Project, quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tuned.folder / "exports" / ".distilled-1.0000.new").mkdir(parents=True)
+    (tuned.folder / "cache" / "distil" / "teachers-of-old").mkdir(parents=True)
+
     def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
@@ -115,6 +118,7 @@ def test_a_failed_export_leaves_no_folder(
     with pytest.raises(KeyboardInterrupt):
         tuned.distil(n_teachers=1, **quick)
     assert list((tuned.folder / "exports").iterdir()) == []
+    assert len(list((tuned.folder / "cache" / "distil").iterdir())) == 1
 
 
 def test_the_ensemble_says_the_mean_of_its_members(tuned: Project, quick: dict[str, Any]) -> None:
@@ -145,19 +149,13 @@ def test_a_larger_encoder_may_teach_and_layers_may_go(tuned: Project, quick: dic
     assert header["settings"]["model"] == tiny_encoder
 
 
-def test_teachers_of_other_settings_are_swept_out(tuned: Project, quick: dict[str, Any], tiny_encoder: str) -> None:
-    tuned.distil(n_teachers=2, **quick)
-    tuned.distil(n_teachers=1, teacher_model=tiny_encoder, **quick)
-    assert len(list((tuned.folder / "cache" / "distil").iterdir())) == 1
-
-
 def test_a_project_without_a_student_or_texts_is_one_clear_error(
     make_project: Any, quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make_project()
     with pytest.raises(NotFittedError, match=r"has no student yet; run it first: llm-al run"):
         project.distil(**quick)
-    monkeypatch.setattr(project.store, "n_examples", lambda split: 0)
+    monkeypatch.setattr(project.store, "n_examples", lambda _split: 0)
     with pytest.raises(DataError, match=r"the pool of .* is empty; add texts with: llm-al add"):
         project.distil(**quick)
 
