@@ -45,8 +45,11 @@ class ActiveLearner:
     ----------
     labels : sequence of str
         At least two names; their order fixes the columns of `predict_proba`.
+    descriptions : mapping of str to str, or None
+        What labels mean, by name; names and descriptions are a prior for labels without examples.
     student : str or Student
-        Registered name (``"transformer"``, ``"head"``, ``"setfit"``) or an object with ``fit``.
+        Registered name (``"transformer"``, ``"head"``, ``"setfit"``, ``"auto"``, ``"distilled"``) or an object with
+        ``fit``. A ``head`` predicts before the first label, from the labels' names.
     strategy : str or Strategy
         ``"scorer+selector"`` or an object with ``query``.
     encoder : str
@@ -75,6 +78,7 @@ class ActiveLearner:
         self,
         labels: Sequence[str],
         *,
+        descriptions: Mapping[str, str] | None = None,
         student: str | Student = "transformer",
         strategy: str | Strategy = "margin+diverse",
         encoder: str = "sentence-transformers/all-MiniLM-L6-v2",
@@ -82,7 +86,8 @@ class ActiveLearner:
         student_options: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        self.labels = LabelScheme(tuple(Label(name) for name in labels)).names
+        self.scheme = _scheme(labels, descriptions or {})
+        self.labels = self.scheme.names
         self.embedder: Embedder = embedder or registry.make("embedder", "sentence", model=encoder)
         self.strategy = registry.make_strategy(strategy) if isinstance(strategy, str) else strategy
         self.student = self._student(student, encoder, student_options or {})
@@ -152,7 +157,7 @@ class ActiveLearner:
                 self._texts.append(text)
                 self._targets.append(index)
         if self._texts:
-            self._fitted = self.student.fit(self._training_set(), labels=self.labels, seed=self.seed)
+            self._fitted = self._train()
 
     def predict_proba(self, texts: Sequence[str]) -> Proba:
         """Return calibrated probabilities, shape (n, c), columns in the order of `labels`."""
@@ -173,8 +178,10 @@ class ActiveLearner:
         Raises
         ------
         NotFittedError
-            Before the first `teach` with a label.
+            Before the first `teach` with a label, unless the student learns from the labels' names.
         """
+        if self._fitted is None and getattr(self.student, "learns_from_names", False):
+            self._fitted = self._train()
         if self._fitted is None:
             raise NotFittedError("the learner has no labels yet; call query and teach first")
         return self._fitted
@@ -209,5 +216,26 @@ class ActiveLearner:
         return PoolView(texts, embeddings, len(self.labels), labels, is_open, proba, groups)
 
     def _training_set(self) -> TrainingSet:
-        targets = np.eye(len(self.labels))[self._targets]
-        return TrainingSet(self._texts, targets, np.ones(len(self._texts)), self._embed(self._texts))
+        targets = np.eye(len(self.labels))[np.asarray(self._targets, dtype=np.intp)]
+        return TrainingSet(
+            self._texts,
+            targets,
+            np.ones(len(self._texts)),
+            self._embed(self._texts),
+            label_embeddings=self._embed([label.text for label in self.scheme.labels]),
+        )
+
+    def _train(self) -> FittedStudent:
+        training, options = self._training_set(), {"labels": self.labels, "seed": self.seed}
+        if self._fitted is not None and getattr(self.student, "wants_previous", False):
+            student: Any = self.student
+            going_on: FittedStudent = student.fit_from(self._fitted, training, **options)
+            return going_on
+        return self.student.fit(training, labels=self.labels, seed=self.seed)
+
+
+def _scheme(labels: Sequence[str], descriptions: Mapping[str, str]) -> LabelScheme:
+    unknown = [name for name in descriptions if name not in labels]
+    if unknown:
+        raise LabelError(f"unknown label {unknown[0]!r} in descriptions; choose from: {', '.join(labels)}")
+    return LabelScheme(tuple(Label(name, descriptions.get(name, "")) for name in labels))

@@ -63,7 +63,7 @@ def test_a_used_up_pool_gives_what_is_left() -> None:
 
 @pytest.mark.parametrize("answer", [None, NONE_OF_THESE, "skip"])
 def test_texts_without_a_label_are_passed_over_for_good(answer: str | None) -> None:
-    learner = make()
+    learner = make(student_options={"name_weight": 0.0})
     query = learner.query(TEXTS, k=3)
     learner.teach(query, [answer] * 3)
     assert learner.n_labels == 0
@@ -116,7 +116,7 @@ def test_a_saved_learner_predicts_in_a_fresh_process(tmp_path: Path) -> None:
 
 def test_nothing_is_saved_before_something_is_learned(tmp_path: Path) -> None:
     with pytest.raises(NotFittedError):
-        make().save(tmp_path / "student")
+        make(student_options={"name_weight": 0.0}).save(tmp_path / "student")
     assert not (tmp_path / "student").exists()
 
 
@@ -157,3 +157,18 @@ def test_a_query_of_nothing_is_refused() -> None:
 def test_the_package_offers_the_learner() -> None:
     assert llm_al.ActiveLearner is ActiveLearner
     assert llm_al.Query is Query
+
+
+def test_a_head_predicts_from_names_before_the_first_label() -> None:
+    learner = ActiveLearner(
+        ["cat", "dog"],
+        descriptions={"cat": "it purrs", "dog": "it growls"},
+        student="head",
+        embedder=HashEmbedder(),
+    )
+    assert learner.predict(["listen how it purrs", "a night when it growls"]) == ["cat", "dog"]
+
+
+def test_a_description_of_no_label_is_refused() -> None:
+    with pytest.raises(LabelError, match="unknown label 'cow' in descriptions; choose from: cat, dog"):
+        ActiveLearner(["cat", "dog"], descriptions={"cow": "moos"}, student="head", embedder=HashEmbedder())
