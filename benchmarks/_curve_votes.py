@@ -59,6 +59,11 @@ def _said(row: Mapping[str, Any]) -> dict[str, Any]:
     return {run: said["label"] if isinstance(said, dict) else said for run, said in runs.items()}
 
 
+def _plain(text: str) -> str:
+    """Return a text without differences in spaces: the files were made from another copy of the data."""
+    return " ".join(text.split())
+
+
 def lines_of(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a recorded file."""
     if not path.is_file():
@@ -99,13 +104,13 @@ def read_replay(path: Path, task: Task) -> Replay:
     """Match a recorded file with a task by text; what is off the label list is no answer."""
     by_text: dict[str, Mapping[str, Any]] = {}
     for row in lines_of(path):
-        by_text.setdefault(str(row["text"]), row)
+        by_text.setdefault(_plain(str(row["text"])), row)
     voters = tuple(sorted({run for row in by_text.values() for run in _said(row)}))
     index = {label: i for i, label in enumerate(task.labels)}
 
     def votes(texts: Sequence[str]) -> tuple[Positions, NDArray[np.int64]]:
-        found = [i for i, text in enumerate(texts) if text in by_text]
-        said = [[index.get(_said(by_text[texts[i]]).get(voter), -1) for voter in voters] for i in found]
+        found = [i for i, text in enumerate(texts) if _plain(text) in by_text]
+        said = [[index.get(_said(by_text[_plain(texts[i])]).get(voter), -1) for voter in voters] for i in found]
         return np.array(found, dtype=np.intp), np.array(said, dtype=np.int64).reshape(len(found), len(voters))
 
     positions, on_pool = votes(task.texts)
@@ -113,7 +118,7 @@ def read_replay(path: Path, task: Task) -> Replay:
     if not len(positions):
         raise SystemExit(f"{path.name} knows no text of {task.name}; give a file of that data set")
     right = (on_test == task.test_gold[tested, None]).mean(axis=0) if len(tested) else np.full(len(voters), np.nan)
-    usd = sum(float(by_text[task.texts[i]].get("cost_usd", 0.0)) for i in positions)
+    usd = sum(float(by_text[_plain(task.texts[i])].get("cost_usd", 0.0)) for i in positions)
     alone = {voter: float(share) for voter, share in zip(voters, right, strict=True)}
     return Replay(f"LLM x{len(voters)}", LLMVotes(positions, on_pool, voters), alone, usd)
 
