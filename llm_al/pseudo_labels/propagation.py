@@ -56,7 +56,9 @@ class Propagation:
     weight : float
         Positive; of a row without doubt, where a person's label weighs 1.
     n_folds : int
-        At least 2. With fewer labels than this, or labels of one class only, there are no pseudo-labels.
+        At least 2. With fewer labels than this there are no pseudo-labels.
+    min_labels_per_class : float
+        Nor with fewer for each class seen: a class of one label cannot be tested.
     n_sample : int
         Size of the random sub-pool; the graph costs its square.
 
@@ -82,10 +84,11 @@ class Propagation:
     temperature: float = 0.5
     weight: float = 1.0
     n_folds: int = 5
+    min_labels_per_class: float = 2.0
     n_sample: int = 8192
 
     def __post_init__(self) -> None:
-        check(self, min_gain_se=0, n_neighbours=1, power=0, n_folds=2, n_sample=2)
+        check(self, min_gain_se=0, n_neighbours=1, power=0, n_folds=2, min_labels_per_class=0, n_sample=2)
         # Settings files hold lists.
         object.__setattr__(self, "alphas", tuple(self.alphas))
         if not all(0 < alpha < 1 for alpha in self.alphas):
@@ -97,10 +100,11 @@ class Propagation:
     def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Choice:
         """Return rows (m,) in ascending order, soft targets (m, c) and positive weights (m,).
 
-        m is 0 with fewer labels than folds or labels of one class only. A student is not needed.
+        m is 0 with too few labels or labels of one class only. A student is not needed.
         """
         known = np.flatnonzero(view.is_labeled)
-        if len(known) < self.n_folds or len(np.unique(view.labels[known])) < 2 or view.is_labeled.all():
+        n_seen = len(np.unique(view.labels[known]))
+        if len(known) < max(self.n_folds, self.min_labels_per_class * n_seen) or n_seen < 2:
             return nothing(view)
         rows = sub_pool(view, self.n_sample, rng)
         if len(rows) < 2:

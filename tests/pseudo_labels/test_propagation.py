@@ -74,7 +74,9 @@ def test_the_student_has_a_vote_but_gives_no_label():
 
 def test_too_few_labels_or_one_class_teach_nothing():
     vectors, gold = clouds()
-    assert not len(choose(view(vectors, gold, 4))[0])
+    assert not len(choose(view(vectors, gold, 4), min_labels_per_class=0)[0])
+    # Seven labels of four classes.
+    assert not len(choose(view(vectors, gold, 7), min_gain_se=0)[0])
     assert not len(choose(view(vectors[::2], gold[::2] * 0 + (np.arange(200) == 199), 40))[0])
 
 
