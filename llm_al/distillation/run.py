@@ -74,7 +74,7 @@ class Distillation:
         with _new_folder(self.assembly.folder / "exports") as (fresh, final):
             student.save(fresh / "student")
             self._say("exporting")
-            exported = export(student, fresh / "onnx", OnnxSettings(n_threads=self._n_threads))
+            exported = export(student, fresh / "onnx", OnnxSettings(n_threads=self.settings.n_threads))
             self._say("measuring")
             results = self._figures.results(student, exported, fresh)
             report = self._report(results, final, time.perf_counter() - started)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def test_a_finished_project_is_distilled_exported_and_measured(finished: Path, q
         )
         student = llm_al.load_student(folder / "onnx")
         assert student.labels == project.scheme.names
+        assert student.student.n_threads == 1  # type: ignore[attr-defined]
         assert student.predict(["where is my parcel"])[0] in student.labels
         assert report.results[2].n_bytes == sum(path.stat().st_size for path in (folder / "onnx").iterdir())
 
@@ -187,3 +189,16 @@ def test_a_small_head_with_an_encoder_of_its_own_is_exported(finished: Path, tin
     assert distilled.SMALL == ("head", "transformer")
     assert report.student.startswith("Head(")
     assert llm_al.load_student(Path(report.folder) / "onnx").predict(["my parcel"])
+
+
+def test_a_project_whose_student_knows_nothing_but_label_names_is_distilled(
+    make_project: Any, quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(budget={"rounds": 1, "human_labels": 9})
+    list(project.run())
+    loop = project.loop()
+    nothing = replace(loop.situation.answers(), human=np.full(42, -1), is_asked=np.zeros(42, dtype=np.bool_))
+    monkeypatch.setattr("llm_al.situation.Situation.answers", lambda _self: nothing)
+    report = project.distil(max_rows=10, **quick)
+    assert (report.n_human, report.n_soft, report.n_teachers) == (0, 10, 1)
+    assert all(each.accuracy is not None for each in report.results)
