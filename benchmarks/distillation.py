@@ -150,8 +150,8 @@ def sections_of(rows: Sequence[Mapping[str, Any]], plan: Plan) -> dict[str, str]
         f"{plan.max_rows:,} pool texts, and the small student learns that. `student` is the small one in float32, "
         "`int8` its ONNX export. Accuracy and macro-F1 are those of the test split; `as_teacher` is the share of "
         "held-out pool texts on which it says what the teachers say. Speed is measured in batches of 32 with "
-        f"{plan.n_threads} CPU thread{'s' if plan.n_threads > 1 else ''}, tokenising included; the teachers' is that "
-        "of all of them, one after the other.\n"
+        f"{plan.n_threads} CPU thread{'s' if plan.n_threads > 1 else ''}, tokenising included, in turn; the teachers' "
+        "is that of one of them over their number.\n"
     )
     return {"Figures": table(means(rows), columns), "How to read": how}
 

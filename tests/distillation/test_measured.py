@@ -1,4 +1,5 @@
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,19 +35,31 @@ def test_speed_is_that_of_the_best_of_three_passes_in_batches_of_32(clock: Clock
         seen.append(len(texts))
         clock.now += next(seconds)
 
-    assert texts_per_s(predict, ["text"] * 40, 1) == pytest.approx(40 / 2.0)
+    assert texts_per_s([predict], ["text"] * 40, 1) == pytest.approx([40 / 2.0])
     assert seen == [32, 32, 8, 32, 8, 32, 8]
+
+
+def test_passes_take_turns(clock: Clock) -> None:
+    turns: list[str] = []
+
+    def predict(name: str, texts: list[str]) -> None:
+        turns.append(name)
+        clock.now += 1.0 if name == "a" else 2.0
+
+    found = texts_per_s([partial(predict, "a"), partial(predict, "b")], ["text"] * 8, 1)
+    assert "".join(turns) == "ab" + "ab" * 3
+    assert found == pytest.approx([8.0, 4.0])
 
 
 def test_a_slow_pass_ends_early_and_counts_what_it_did(clock: Clock) -> None:
     def predict(texts: list[str]) -> None:
         clock.now += 11.0
 
-    assert texts_per_s(predict, ["text"] * 96, 1) == pytest.approx(32 / 11.0)
+    assert texts_per_s([predict], ["text"] * 96, 1) == pytest.approx([32 / 11.0])
 
 
 def test_no_text_has_no_speed() -> None:
-    assert math.isnan(texts_per_s(len, [], 1))
+    assert math.isnan(texts_per_s([len], [], 1)[0])
 
 
 def test_threads_are_given_back() -> None:
