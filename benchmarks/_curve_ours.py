@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from llm_al import registry
 from llm_al.corpus import Corpus
 from llm_al.protocols import FittedStudent, Strategy, Student
+from llm_al.pseudo_labels.caps import Capped
 from llm_al.pseudo_labels.guard import Guard
 from llm_al.pseudo_labels.llm_rows import LLMRows
+from llm_al.students.distilled import Distilled
 from llm_al.supervision import Mixture, Supervision
 from llm_al.types import Label, LabelScheme, Positions, Proba, Source, TrainingSet
 
@@ -34,6 +36,9 @@ class Recipe:
         Recorded answers of LLMs.
     subpool : int or None
         Unlabelled rows, drawn anew each round, that are predicted, asked about and learned from.
+    distil : int or None
+        After the last round, an ensemble teaches one more student so many unlabelled rows, as `llm-al distil` does;
+        the last point is that student's.
     options : mapping
         Constructor fields of a part, by its name.
     """
@@ -44,19 +49,22 @@ class Recipe:
     cold_start: str = "typical"
     replay: Replay | None = None
     subpool: int | None = None
+    distil: int | None = None
     options: Options = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """How the learner is called in the results."""
         parts = [self.student, self.strategy, self.self_training, *([self.replay.name] if self.replay else [])]
+        parts += ["then distilled"] if self.distil else []
         return f"llm_al {', '.join(parts)}"
 
     def settings(self) -> dict[str, Any]:
         """Return what decides the result beside the name."""
         parts = (self.student, self.self_training, *self.strategy.split("+"))
         used = {name: dict(self.options[name]) for name in parts if name in self.options}
-        return {"cold_start": self.cold_start, "subpool": self.subpool, "options": used}
+        distil = {"distil": self.distil} if self.distil else {}
+        return {"cold_start": self.cold_start, "subpool": self.subpool, **distil, "options": used}
 
     def make_student(self, folder: str) -> Student:
         """Build the student on an encoder."""
@@ -72,7 +80,7 @@ class Recipe:
     def make_supervision(self) -> Supervision:
         """Build what mixes the sources, with its guard."""
         labeler = registry.make("pseudo_labeler", self.self_training, **self.options.get(self.self_training, {}))
-        return Supervision(labeler, Guard(), LLMRows())
+        return Supervision(Capped(labeler), Guard(), LLMRows())
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,20 @@ class Learner:
         task = self.place.task
         return self.fitted.predict_proba(task.test_texts, embeddings=self.place.test_embeddings).argmax(axis=1)
 
+    def distil(self, n_rows: int) -> None:
+        """Put a student in the place of the last one that learned what an ensemble says of unlabelled rows."""
+        task, rng = self.place.task, np.random.default_rng([self.run.seed, self._step, 3])
+        others = np.flatnonzero(~self.labelled)
+        drawn = np.sort(rng.choice(others, min(n_rows, len(others)), replace=False))
+        known = np.flatnonzero(self.labelled)
+        targets = np.eye(len(task.labels))[task.gold[known]]
+        training = TrainingSet([task.texts[int(row)] for row in known], targets, np.ones(len(known)))
+        options = self.recipe.options.get(self.recipe.student, {})
+        recipe = Distilled(self.place.folder, self.recipe.student, self.recipe.student, teacher_options=options)
+        texts = [task.texts[int(row)] for row in drawn]
+        with self.run.timed("distil"):
+            self.fitted = recipe.fit(training, labels=task.labels, seed=self.run.seed, unlabelled=texts)
+
     def _here(self) -> Place:
         return self.place.at(self.state.rows)
 
@@ -155,7 +177,8 @@ class Learner:
     def _training(self, rng: np.random.Generator) -> tuple[TrainingSet, Mixture]:
         here = self._here()
         labels = self._labels()
-        view = here.view(labels, self.state.proba, is_open=labels < 0)
+        is_outgrown = bool(getattr(self.fitted, "has_own_encoder", False))
+        view = replace(here.view(labels, self.state.proba, is_open=labels < 0), is_outgrown=is_outgrown)
         votes = self.recipe.replay.at(self.state.rows) if self.recipe.replay else None
         mixture = mix_with_votes(self.supervision, view, votes, rng)
         return mixture.training_set(_corpus(here)), mixture
@@ -199,6 +222,10 @@ def run_ours(place: Place, budget: Protocol, recipe: Recipe, *, first: Positions
     learner = Learner(place, recipe, run)
     learner.learn(first)
     for n_labels, following in zip(budget.sizes, [*budget.sizes[1:], None], strict=True):
+        if following is None and recipe.distil:
+            run.notes[n_labels] = f"before distillation: {(learner.test() == place.task.test_gold).mean():.4f}"
+            print(f"  {run.notes[n_labels]}", flush=True)
+            learner.distil(recipe.distil)
         if n_labels in budget.points or n_labels in budget.between:
             with run.timed("test"):
                 predicted = learner.test()

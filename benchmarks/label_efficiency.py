@@ -87,6 +87,7 @@ def _recipes(options: argparse.Namespace, replays: Sequence[Replay | None]) -> I
                         cold_start=options.cold_start,
                         replay=replay,
                         subpool=options.subpool,
+                        distil=options.distil,
                         options=options.options,
                     )
 

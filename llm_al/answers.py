@@ -79,7 +79,7 @@ class Answers:
         return shares
 
     def llm_votes(self, names: Sequence[str]) -> LLMVotes:
-        """Return what LLMs said about rows on which people's word does not stand, ascending.
+        """Return what LLMs said about the pool, ascending; where people answered too, it shows how LLMs err.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Answers:
         said = {
             row: {a.source: index.get(a.label or "", NO_LABEL) for a in answers if a.kind is AnnotatorKind.LLM}
             for row, answers in sorted(self.by_example.items())
-            if self.is_llm[row] and not self.is_asked[row]
+            if self.is_llm[row]
         }
         voters = tuple(sorted({voter for votes in said.values() for voter in votes}))
         votes = [[votes.get(voter, NO_LABEL) for voter in voters] for votes in said.values()]

@@ -19,7 +19,8 @@ from llm_al.loop import Loop
 from llm_al.phrase import Phrase
 from llm_al.places import Places
 from llm_al.plan import Plan, Steps
-from llm_al.protocols import Annotator, Demonstrator, Embedder, Progress
+from llm_al.protocols import Annotator, Demonstrator, Embedder, Progress, PseudoLabeler
+from llm_al.pseudo_labels.caps import Capped
 from llm_al.pseudo_labels.guard import Guard
 from llm_al.pseudo_labels.llm_rows import LLMRows
 from llm_al.routers.two_stage import TwoStage
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from llm_al.llm_tasks import LLMTasks
 
 __all__ = ["Assembly"]
+
+_ON_VECTORS = ("auto", "head")
+"""Students that predict from the project's own vectors, or may."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ class Assembly:
                 "consensus", config.consensus.name, labels=self.scheme.names, **config.consensus.options
             ),
             supervision=Supervision(
-                registry.make("pseudo_labeler", config.pseudo_labels.name, **config.pseudo_labels.options),
+                self._pseudo_labeler(),
                 Guard() if config.pseudo_labels.guard else None,
                 LLMRows() if config.pseudo_labels.llm_answers == "all" else None,
                 is_subjective=config.human.subjective,
@@ -152,6 +156,11 @@ class Assembly:
             synthesis=self.synthesis(),
             phrase=Phrase(config.human.forms, config.human.coverage),
         )
+
+    def _pseudo_labeler(self) -> PseudoLabeler:
+        settings = self.config.pseudo_labels
+        labeler: PseudoLabeler = registry.make("pseudo_labeler", settings.name, **settings.options)
+        return labeler if settings.class_cap is None else Capped(labeler, settings.class_cap)
 
     def plan(self) -> Plan:
         """Return how a run is cut into rounds."""
@@ -182,7 +191,7 @@ class Assembly:
         """Return the student's recipe and where its files lie."""
         settings, embedder = self.config.student, self.config.embedder
         model = self._model(settings.model or embedder.model)
-        if settings.name == "head" and embedder.name == "sentence" and model != self._model(embedder.model):
+        if settings.name in _ON_VECTORS and embedder.name == "sentence" and model != self._model(embedder.model):
             raise ConfigError(
                 f"student.model is {settings.model!r}, but a head learns from the project's own vectors, of "
                 f"embedder.model {embedder.model!r}; remove student.model, or change embedder.model"
@@ -192,7 +201,7 @@ class Assembly:
 
     def vectors(self, texts: Sequence[str]) -> Embeddings | None:
         """Return what a head predicts from; None for students that encode texts themselves."""
-        return self.embedder().encode(texts) if self.config.student.name == "head" else None
+        return self.embedder().encode(texts) if self.config.student.name in _ON_VECTORS else None
 
     def llm(self) -> Annotator | None:
         """Return the annotator that stands in for people; None when there is none."""

@@ -66,7 +66,7 @@ class StrategySettings(Section):
     """`scorer+selector`: random, least_confidence, margin, entropy; top, kcenter, diverse, cluster."""
     cold_start: str = "typical"
     """`typical`, `centres`, or `llm`: an LLM chooses the very first examples (needs `llm.annotator: chat`)."""
-    cold_start_labels_per_class: float = Field(2.0, ge=0.0)
+    cold_start_labels_per_class: float = Field(5.0, ge=0.0)
     """Below this many human labels a class, `cold_start` selects."""
     initial: int = Field(30, ge=1)
     """People answer so many texts in the first round."""
@@ -149,8 +149,11 @@ class Routing(Section):
 class PseudoLabelSettings(Section):
     """Self-training."""
 
-    name: str = "hast"
-    """`propagation`, `hast`, `ust`, `verips`, `nest`, `actune`, `curriculum`, `soft`, `none`, or a plug-in."""
+    name: str = "adaptive"
+    """`adaptive` (`propagation` while the student stands on frozen vectors, none once it is fine-tuned), `none`,
+    `hast`, `ust`, `verips`, `nest`, `actune`, `curriculum`, `soft`, `propagation`, or a plug-in."""
+    class_cap: float | None = Field(2.0, ge=1.0)
+    """No class keeps more than this multiple of the even share; None keeps all."""
     guard: bool = True
     """Keep a source out when cross-validation on human labels says that it does not help."""
     llm_answers: Literal["accepted", "all"] = "all"

@@ -108,7 +108,8 @@ class Loop:
         now, synthesis = self.situation.moment(number, answers, accepted), self.steps.synthesis
         written = synthesis.training_set(self.situation.synthetic(), self.corpus) if synthesis is not None else None
         votes, rng = answers.llm_votes(self.corpus.scheme.names), self._rng(number, "mix")
-        return self.steps.supervision.mix(now.view, answers, accepted, rng, votes=votes, written=written)
+        view = replace(now.view, is_outgrown=self.students.has_own_encoder(number - 1))
+        return self.steps.supervision.mix(view, answers, accepted, rng, votes=votes, written=written)
 
     def _round(self, number: int) -> RoundOutcome:
         state = self.store.begin_round(number, config_fingerprint=self.plan.fingerprint, seed_state=self.plan.seed)

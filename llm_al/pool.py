@@ -34,6 +34,8 @@ class PoolView:
         Near-duplicate group of each row; rows of one group share a number. None means all distinct.
     label_embeddings : ndarray of shape (c, d) or None
         Unit vectors of the labels' names and descriptions, by the encoder of `embeddings`.
+    is_outgrown : bool
+        Whether `proba` comes from a student that changed its encoder, so that `embeddings` know less than it does.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class PoolView:
     proba: Proba | None = None
     groups: NDArray[np.int64] | None = field(default=None)
     label_embeddings: Embeddings | None = field(default=None)
+    is_outgrown: bool = field(default=False)
 
     def __post_init__(self) -> None:
         n = len(self.texts)

@@ -59,6 +59,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "pseudo_labeler": {
         "actune": "llm_al.pseudo_labels.actune:AcTune",
+        "adaptive": "llm_al.pseudo_labels.adaptive:Adaptive",
         "curriculum": "llm_al.pseudo_labels.curriculum:Curriculum",
         "hast": "llm_al.pseudo_labels.hast:Hast",
         "nest": "llm_al.pseudo_labels.nest:Nest",
@@ -129,7 +130,7 @@ def make_strategy(
     name: str,
     *,
     cold_start: str = "typical",
-    labels_per_class: float = 2.0,
+    labels_per_class: float = 5.0,
     cold_options: Mapping[str, Any] | None = None,
 ) -> Strategy:
     """Build a strategy from ``"scorer+selector"``; a scorer alone takes the top k.

@@ -79,6 +79,10 @@ class StudentFiles:
     def _learns_from_names(self, training: TrainingSet) -> bool:
         return training.label_embeddings is not None and getattr(self.student, "learns_from_names", False)
 
+    def has_own_encoder(self, number: int) -> bool:
+        """Say whether the student of a round changed its encoder, so that frozen vectors know less than it does."""
+        return self.path(number).exists() and bool(getattr(self.fitted(number), "has_own_encoder", False))
+
     def fitted(self, number: int) -> FittedStudent:
         """Read the student of a round."""
         return self.load(self.path(number))

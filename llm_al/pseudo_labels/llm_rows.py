@@ -30,7 +30,7 @@ _FILTERS = ("all", "confident", "small_loss")
 _HEAD_WEIGHT = 3.0
 # Edges of the graph weigh their cosine to this power.
 _POWER = 6.0
-_COLDEST = 0.3
+_LEAST_TRUST = 0.3
 _LEAST_TARGET = 1e-3
 
 
@@ -95,7 +95,10 @@ class LLMRows:
         How much a row listens to them, in [0, 1); 0 does without.
     temperature : float or None
         By which the head's logits are divided; fitted with a penalty, it is too unsure. None falls with the number n of
-        known labels, ``sqrt(c / n)`` within 0.3 and 1: the more labels, the more the head counts beside the votes.
+        known labels, ``sqrt(c / n)`` within 0.3 and 1.
+    trust : float or None
+        What votes count beside the head, more than 0, to 1. None falls in the same way: what is left of a good head's
+        errors are texts on which LLMs err too.
     student_share : float
         Of the student of the round before, in [0, 1].
     sharpness : float
@@ -118,6 +121,7 @@ class LLMRows:
     n_neighbours: int = 10
     alpha: float = 0.8
     temperature: float | None = None
+    trust: float | None = None
     student_share: float = 0.5
     sharpness: float = 2.0
     weight: float = 0.3
@@ -132,16 +136,17 @@ class LLMRows:
                 raise ConfigError(f"{name} is {value}; allowed is more than 0; correct it")
         if not 0.0 <= self.alpha < 1.0:
             raise ConfigError(f"alpha is {self.alpha}; allowed is 0 to less than 1; correct it")
+        if self.trust is not None and not 0.0 < self.trust <= 1.0:
+            raise ConfigError(f"trust is {self.trust}; allowed is more than 0, to 1, or none; correct it")
         if not 0.0 <= self.student_share <= 1.0:
             raise ConfigError(f"student_share is {self.student_share}; allowed is 0 to 1; correct it")
         if self.keep not in _FILTERS:
             raise ConfigError(f"keep is {self.keep!r}; choose from: {', '.join(_FILTERS)}; correct it")
 
-    def temperature_at(self, labels_per_class: float) -> float:
-        """Return the temperature of the head."""
-        if self.temperature is not None:
-            return self.temperature
-        return float(np.clip(1.0 / np.sqrt(max(labels_per_class, 1.0)), _COLDEST, 1.0))
+    def balance(self, labels_per_class: float) -> tuple[float, float]:
+        """Return the temperature of the head and the trust in votes."""
+        usual = float(np.clip(1.0 / np.sqrt(max(labels_per_class, 1.0)), _LEAST_TRUST, 1.0))
+        return usual if self.temperature is None else self.temperature, usual if self.trust is None else self.trust
 
     def rows(
         self,
@@ -279,10 +284,14 @@ class Prepared:
             is_known[without] = False
         return is_known
 
+    def _balance(self, is_known: NDArray[np.bool_]) -> tuple[float, float]:
+        return self.settings.balance(float(is_known.sum()) / self.view.n_classes)
+
     def _fit(self, is_known: NDArray[np.bool_]) -> tuple[NoiseFit, Proba]:
         """Return the corrected rows, and what the student says without the votes."""
         student = self._student(is_known)
-        fit = self.settings.noise.fit(self._said, self._smoothed(student, is_known), is_known)
+        prior, trust = self._smoothed(student, is_known), self._balance(is_known)[1]
+        fit = self.settings.noise.fit(self._said, prior, is_known, trust=trust)
         return fit, student
 
     def _posterior(self, is_known: NDArray[np.bool_]) -> tuple[Proba, NDArray[np.bool_]]:
@@ -301,7 +310,7 @@ class Prepared:
         proba = np.full((len(vectors), self.view.n_classes), 1.0 / self.view.n_classes)
         if len(known) or self.view.label_embeddings is not None:
             head = fit_named(vectors[known], targets[known], weights, self.view.label_embeddings)
-            proba = predict_head(head / self.settings.temperature_at(len(known) / self.view.n_classes), vectors)
+            proba = predict_head(head / self._balance(is_known)[0], vectors)
         if self.view.proba is not None and self.settings.student_share > 0:
             share = self.settings.student_share
             proba = (1.0 - share) * proba + share * self.view.proba[self.positions]

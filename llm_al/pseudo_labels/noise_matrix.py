@@ -50,27 +50,25 @@ class NoiseModel:
     """Estimate a class-conditional noise matrix of each voter, and correct the student's view of each row by it.
 
     Voter j says v where y is true with probability ``T_j[y, v]``. Pairs of a person's and an LLM's label are few: a
-    matrix of c by c cells is learned from a label or two a class. So it is shrunk twice: a voter's to that of all
-    voters together, with `strength` answers of a true class, and that one, with `shared_strength`, to a mixture of
-    "right" and "says what the voter likes to say", whose share is the voter's accuracy. EM adds the rows that no person
-    has labelled: their truth is the student's probability, corrected by the votes, as in [1]_ with a student for the
-    prior.
+    matrix of c by c cells is learned from a label or two a class. So each row is shrunk, with `strength` answers, to a
+    mixture of "right" and "says what the voter likes to say", whose share is the voter's accuracy. EM adds the rows
+    that no person has labelled: their truth is the student's probability, corrected by the vote, as in [1]_ with a
+    student for the prior.
 
     That correction is the forward correction of [2]_. There the student's loss on a noisy label v is ``-log sum_y p(y |
     x) T[y, v]``. Maximising this likelihood by EM means: soft targets ``q(y)`` in proportion to ``p(y | x) prod_j
     T_j[y, v_j]``, then an ordinary cross-entropy step on q. The two have the same stationary points, so any student
     that learns from soft targets, linear or deep, learns from corrected LLM labels without a loss of its own.
 
-    Differs from the papers: prompts of one model, and models of one kind, err together; the exponent of ``T_j`` is not
-    1 but what a vote counts beside the others on its row, by their correlation. That correlation is taken from how
-    much more often two voters agree than their matrices explain; it needs no human labels.
+    Differs from the papers. Prompts of one model, and models of one kind, err together. So each matrix is learned with
+    its own voter and the student alone: learned together, voters that err together confirm each other. And the
+    exponent of ``T_j`` is not 1 but what a vote counts beside the others on its row, by their correlation. That is
+    taken from how much more often two voters agree than their matrices explain; it needs no human labels.
 
     Parameters
     ----------
     strength : float
-        How many answers of a true class all voters together are worth against one voter. Positive.
-    shared_strength : float
-        How many answers of a true class the mixture is worth against all voters together. Positive.
+        How many answers of a true class the mixture is worth. Positive.
     accuracy, accuracy_strength : float
         Share of right answers that a voter starts from, in (0, 1), and how many answers that is worth.
     known_weight : float
@@ -102,7 +100,6 @@ class NoiseModel:
     """
 
     strength: float = 3.0
-    shared_strength: float = 10.0
     accuracy: float = 0.5
     accuracy_strength: float = 10.0
     known_weight: float = 1.0
@@ -112,7 +109,7 @@ class NoiseModel:
     max_steps: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("strength", "shared_strength", "accuracy_strength", "known_weight", "correlation_strength"):
+        for name in ("strength", "accuracy_strength", "known_weight", "correlation_strength"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed is more than 0; correct it")
         if not 0.0 < self.accuracy < 1.0:
@@ -124,7 +121,7 @@ class NoiseModel:
         if self.max_steps < 1:
             raise ConfigError(f"max_steps is {self.max_steps}; allowed is 1 or more; correct it")
 
-    def fit(self, votes: Votes, prior: Proba, is_known: NDArray[np.bool_]) -> NoiseFit:
+    def fit(self, votes: Votes, prior: Proba, is_known: NDArray[np.bool_], *, trust: float = 1.0) -> NoiseFit:
         """Return the matrices and the corrected rows.
 
         Parameters
@@ -135,6 +132,8 @@ class NoiseModel:
             The student's probabilities; of known rows, their targets.
         is_known : ndarray of shape (m,), bool
             Rows that people labelled.
+        trust : float
+            What all votes count beside the prior, more than 0, to 1: voters share errors with the student too.
 
         Raises
         ------
@@ -142,51 +141,44 @@ class NoiseModel:
             If lengths differ or a vote is no column of `prior`.
         """
         _check(votes, prior, is_known)
-        log_prior = np.log(np.maximum(prior, _LEAST))
-        correlation = np.full((votes.shape[1],) * 2, self.correlation)
-        np.fill_diagonal(correlation, 1.0)
-        matrices, posterior = self._start(votes, prior.shape[1]), prior
+        n_classes, log_prior = prior.shape[1], np.log(np.maximum(prior, _LEAST))
+        matrices, mean = np.empty((votes.shape[1], n_classes, n_classes)), np.zeros(prior.shape)
+        for j in range(votes.shape[1]):
+            matrices[j], posterior = self._alone(votes[:, j : j + 1], log_prior, is_known)
+            mean += posterior / votes.shape[1]
+        strength = {"prior": self.correlation, "strength": self.correlation_strength}
+        correlation = excess_correlation(votes, mean, matrices, **strength)
+        worth = independent_share(votes, correlation)
+        if self.discount is not None:
+            worth = self.discount * (votes >= 0).astype(np.float64)
+        posterior = _corrected(log_prior, votes, matrices, trust * worth)
+        counts = np.maximum((votes >= 0).sum(axis=0), 1)
+        kept = np.where(is_known[:, None], prior, posterior)
+        return NoiseFit(matrices, worth.sum(axis=0) / counts, kept, correlation)
+
+    def _alone(self, vote: Votes, log_prior: Floats, is_known: NDArray[np.bool_]) -> tuple[Floats, Proba]:
+        """Return the matrix of one voter, whose votes have shape (m, 1), and the rows corrected by it."""
+        prior, answered = np.exp(log_prior), (vote >= 0).astype(np.float64)
+        habit, posterior = _habit(vote[:, 0], prior.shape[1]), prior
+        matrix = self._mixture(habit, self.accuracy)
         for _ in range(self.max_steps):
             before = posterior
-            posterior = _corrected(log_prior, votes, matrices, self._worth(votes, correlation))
+            posterior = _corrected(log_prior, vote, matrix[None], answered)
             posterior = np.where(is_known[:, None], prior, posterior)
-            matrices = self._matrices(votes, posterior, is_known)
-            settings = {"prior": self.correlation, "strength": self.correlation_strength}
-            correlation = excess_correlation(votes, posterior, matrices, **settings)
+            matrix = self._matrix(vote[:, 0], posterior * np.where(is_known, self.known_weight, 1.0)[:, None], habit)
             if np.abs(posterior - before).max(initial=0.0) < _CHANGE:
                 break
-        worth = self._worth(votes, correlation)
-        counts = np.maximum((votes >= 0).sum(axis=0), 1)
-        return NoiseFit(matrices, worth.sum(axis=0) / counts, posterior, correlation)
+        return matrix, posterior
 
-    def _worth(self, votes: Votes, correlation: Floats) -> Floats:
-        if self.discount is None:
-            return independent_share(votes, correlation)
-        return np.asarray(self.discount * (votes >= 0), dtype=np.float64)
+    def _matrix(self, vote: NDArray[np.int64], weighted: Floats, habit: Floats) -> Floats:
+        said = _pairs(weighted, vote)
+        right = np.trace(said) + self.accuracy * self.accuracy_strength
+        mixture = self._mixture(habit, right / (said.sum() + self.accuracy_strength))
+        total = self.strength + said.sum(axis=1, keepdims=True)
+        return np.asarray((self.strength * mixture + said) / total, dtype=np.float64)
 
-    def _start(self, votes: Votes, n_classes: int) -> Floats:
-        habits = _habits(votes, n_classes)
-        return (1.0 - self.accuracy) * habits[:, None, :] + self.accuracy * np.eye(n_classes)
-
-    def _matrices(self, votes: Votes, posterior: Proba, is_known: NDArray[np.bool_]) -> Floats:
-        """Return the matrices that fit the rows, shrunk in two tiers."""
-        n_classes = posterior.shape[1]
-        weighted = posterior * np.where(is_known, self.known_weight, 1.0)[:, None]
-        said = np.array([_pairs(weighted, column) for column in votes.T]).reshape(-1, n_classes, n_classes)
-        shared = said.sum(axis=0)
-        matrices = np.empty_like(said)
-        for j, habit in enumerate(_habits(votes, n_classes)):
-            right = np.trace(said[j]) + self.accuracy * self.accuracy_strength
-            accuracy = right / (said[j].sum() + self.accuracy_strength)
-            mixture = (1.0 - accuracy) * habit[None, :] + accuracy * np.eye(n_classes)
-            usual = _shrunk(shared, mixture, self.shared_strength)
-            matrices[j] = _shrunk(said[j], usual, self.strength)
-        return matrices
-
-
-def _shrunk(counts: Floats, mean: Floats, strength: float) -> Floats:
-    """Return rows of probabilities under a Dirichlet prior of `strength` counts."""
-    return np.asarray((strength * mean + counts) / (strength + counts.sum(axis=1, keepdims=True)), dtype=np.float64)
+    def _mixture(self, habit: Floats, accuracy: float) -> Floats:
+        return np.asarray((1.0 - accuracy) * habit[None, :] + accuracy * np.eye(len(habit)), dtype=np.float64)
 
 
 def _pairs(weighted: Floats, votes: NDArray[np.int64]) -> Floats:
@@ -197,11 +189,10 @@ def _pairs(weighted: Floats, votes: NDArray[np.int64]) -> Floats:
     return said.T
 
 
-def _habits(votes: Votes, n_classes: int) -> Floats:
-    """Return how often each voter says each class, one count more for each, shape (j, c)."""
-    counts = [np.bincount(column[column >= 0], minlength=n_classes) + 1.0 for column in votes.T]
-    habits = np.reshape(counts, (votes.shape[1], n_classes))
-    return np.asarray(habits / habits.sum(axis=1, keepdims=True), dtype=np.float64)
+def _habit(vote: NDArray[np.int64], n_classes: int) -> Floats:
+    """Return how often a voter says each class, one count more for each, shape (c,)."""
+    counts = np.bincount(vote[vote >= 0], minlength=n_classes) + 1.0
+    return np.asarray(counts / counts.sum(), dtype=np.float64)
 
 
 def _corrected(log_prior: Floats, votes: Votes, matrices: Floats, worth: Floats) -> Proba:

@@ -10,7 +10,7 @@ from torch import Tensor
 from llm_al.students._batches import TokenIds, pad
 from llm_al.types import Proba, TrainingSet
 
-__all__ = ["Material", "Part", "class_balanced", "excess", "mixed", "rows_of", "smoothed"]
+__all__ = ["Material", "Part", "bounded", "class_balanced", "excess", "mixed", "rows_of", "smoothed"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,17 @@ def mixed(features: Tensor, part: Part, alpha: float, rng: np.random.Generator) 
     blend = torch.nn.functional.normalize(column * features + (1 - column) * features[other], dim=-1)
     targets = column * part.targets + (1 - column) * part.targets[other]
     return blend, targets, share * part.weights + (1 - share) * part.weights[other]
+
+
+def bounded(training: TrainingSet, max_others: int, rng: np.random.Generator) -> TrainingSet:
+    """Return all rows of people and at most `max_others` others, drawn at random: the surest ones teach least."""
+    if training.is_human is None:
+        return training
+    others = np.flatnonzero(~training.is_human)
+    if len(others) <= max_others:
+        return training
+    drawn = rng.choice(others, max_others, replace=False)
+    return rows_of(training, np.sort(np.concatenate([np.flatnonzero(training.is_human), drawn])))
 
 
 def rows_of(training: TrainingSet, rows: NDArray[np.intp]) -> TrainingSet:

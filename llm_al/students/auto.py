@@ -264,6 +264,11 @@ class FittedAuto:
         """The labels, in the order of the columns."""
         return self.winner.labels
 
+    @property
+    def has_own_encoder(self) -> bool:
+        """Whether it changed its encoder, so that frozen vectors know less than it does."""
+        return bool(getattr(self.winner, "has_own_encoder", False))
+
     def predict_proba(self, texts: Sequence[str], *, embeddings: Embeddings | None = None) -> Proba:
         """Return the winner's calibrated probabilities, shape (n, c)."""
         return self.winner.predict_proba(texts, embeddings=embeddings)

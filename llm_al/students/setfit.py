@@ -192,6 +192,11 @@ class FittedSetFit:
     student: SetFit
     temperature: float = 1.0
 
+    @property
+    def has_own_encoder(self) -> bool:
+        """Whether it changed its encoder, so that frozen vectors know less than it does."""
+        return True
+
     def predict_proba(self, texts: Sequence[str], *, embeddings: Embeddings | None = None) -> Proba:
         """Return calibrated probabilities, shape (n, c). `embeddings` are those of another encoder, so of no use."""
         del embeddings

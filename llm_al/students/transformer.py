@@ -16,7 +16,7 @@ from llm_al.students._batches import tokenise
 from llm_al.students._compiled import Compiled
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._head_start import set_head
-from llm_al.students._material import Material, rows_of
+from llm_al.students._material import Material, bounded, rows_of
 from llm_al.students._network import Network, choose_device, freeze, load_encoder, load_tokenizer, longest_input
 from llm_al.students._prediction import predict_features, predict_logits
 from llm_al.students._ranges import check_settings
@@ -63,6 +63,9 @@ class Transformer:
     n_fold_fits : int or None
         Folds that are held out at most; None takes all `n_folds`. One of five costs 0.8 of a training and measures on
         a fifth of the labels.
+    max_other_rows : int
+        Rows that nobody labelled (LLM and pseudo-labels) in one training, drawn at random; with any of
+        them, training takes twice the steps that people's rows alone would.
     start : str
         What `fit_from` begins at: "fresh" at the encoder's own weights, "warm" at those of the last student.
     head_start : str
@@ -112,6 +115,7 @@ class Transformer:
     temperature: float = 1.7
     n_folds: int = 0
     n_fold_fits: int | None = None
+    max_other_rows: int = 1000
     start: str = "fresh"
     head_start: str = "zeros"
     precision: str = "auto"
@@ -176,6 +180,7 @@ class Transformer:
     ) -> "FittedTransformer":
         if len(training) == 0:
             raise StudentError("the transformer got no example to train on; label at least one")
+        training = bounded(training, self.max_other_rows, np.random.default_rng(seed))
         with threads(self.n_threads):
             fitted = self._fit(training, labels, seed, previous)
             if self.n_folds < 2 or len(training) < 2:
@@ -227,7 +232,7 @@ class Transformer:
             is_human=training.is_human,
             mixup=training.mixup,
         )
-        fine_tune(network, material, recipe=recipe, seed=seed)
+        fine_tune(network, material, recipe=_with_others(recipe, material), seed=seed)
         if is_adapted:
             network.encoder = merged(network.encoder)
         network.forget_copies()
@@ -246,6 +251,15 @@ class Transformer:
         return fit_temperature(logits[seen], likeliest[seen], training.weights[seen], expected=self.temperature)
 
 
+def _with_others(recipe: Recipe, material: Material) -> Recipe:
+    """Return the recipe with twice the steps of people's rows alone, where there are others among them."""
+    n_human = len(material) if material.is_human is None else int(material.is_human.sum())
+    if n_human in (0, len(material)):
+        return recipe
+    n_steps = min(2 * recipe.n_steps(n_human), recipe.max_steps)
+    return replace(recipe, min_steps=n_steps, max_steps=n_steps)
+
+
 @dataclass(frozen=True, eq=False)
 class FittedTransformer:
     """A fine-tuned encoder with its tokeniser, labels and temperature."""
@@ -256,6 +270,11 @@ class FittedTransformer:
     student: Transformer
     max_tokens: int
     temperature: float = 1.0
+
+    @property
+    def has_own_encoder(self) -> bool:
+        """Whether it changed its encoder, so that frozen vectors know less than it does."""
+        return True
 
     @property
     def pad_id(self) -> int:
