@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from llm_al.students._material import Material, Part, class_balanced, excess, mixed, rows_of, smoothed
+from llm_al.students._material import Material, Part, bounded, class_balanced, excess, mixed, rows_of, smoothed
 from llm_al.types import TrainingSet
 
 
@@ -78,3 +78,25 @@ def test_rows_of_a_training_set_keep_all_that_belongs_to_them() -> None:
     assert part.embeddings.argmax(axis=1).tolist() == [2, 1]
     assert part.mixup == 0.3
     assert rows_of(TrainingSet(["a"], np.eye(1), np.ones(1)), np.array([0])).is_human is None
+
+
+def many_others(n_human: int, n_others: int) -> TrainingSet:
+    n = n_human + n_others
+    return TrainingSet(
+        [str(i) for i in range(n)], np.eye(2)[np.arange(n) % 2], np.ones(n), is_human=np.arange(n) < n_human
+    )
+
+
+def test_rows_that_nobody_labelled_are_bounded_and_those_of_people_are_not() -> None:
+    kept = bounded(many_others(5, 100), 20, np.random.default_rng(0))
+    assert kept.is_human is not None
+    assert len(kept) == 25
+    assert kept.texts[:5] == ["0", "1", "2", "3", "4"]
+    assert kept.is_human.sum() == 5
+
+
+def test_a_bound_that_is_not_reached_changes_nothing() -> None:
+    training = many_others(5, 20)
+    assert bounded(training, 20, np.random.default_rng(0)) is training
+    plain = TrainingSet(training.texts, training.targets, training.weights)
+    assert bounded(plain, 1, np.random.default_rng(0)) is plain
