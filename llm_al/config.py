@@ -80,8 +80,8 @@ class StudentSettings(Section):
     """The classifier that is trained each round."""
 
     name: str = "transformer"
-    """`transformer` (fine-tuned), `head` (linear, on frozen embeddings), `auto` (the better of the two by cross-validation on
-    people's labels), `setfit`, `distilled`, or a plug-in."""
+    """`transformer` (fine-tuned), `head` (linear, on frozen embeddings), `auto` (the better of the two by
+    cross-validation on people's labels), `setfit`, `distilled`, or a plug-in."""
     model: str | None = None
     """Hub name or local folder of the encoder; None takes the embedder's."""
     options: dict[str, Any] = Field(default_factory=dict)

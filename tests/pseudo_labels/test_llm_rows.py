@@ -127,10 +127,10 @@ def test_filters_leave_out_rows_whose_votes_are_wrong(keep):
     assert rate(kept) > rate(everything) + 0.05
 
 
-def test_the_head_counts_more_the_more_labels_it_learned_from():
-    found = [LLMRows().temperature_at(labels) for labels in (0.0, 1.0, 4.0, 100.0)]
-    assert found == [1.0, 1.0, 0.5, 0.3]
-    assert LLMRows(temperature=0.7).temperature_at(4.0) == 0.7
+def test_the_head_counts_more_and_votes_less_the_more_labels_there_are():
+    found = [LLMRows().balance(labels) for labels in (0.0, 1.0, 4.0, 100.0)]
+    assert found == [(1.0, 1.0), (1.0, 1.0), (0.5, 0.5), (0.3, 0.3)]
+    assert LLMRows(temperature=0.7, trust=0.2).balance(4.0) == (0.7, 0.2)
 
 
 def test_large_pools_are_drawn_from():
@@ -183,6 +183,7 @@ def test_names_move_to_where_the_texts_are_the_further_the_more_texts():
         ({"temperature": 0.0}, "temperature is 0.0; allowed is more than 0"),
         ({"alpha": 1.0}, "alpha is 1.0; allowed is 0 to less than 1"),
         ({"student_share": 2.0}, "student_share is 2.0; allowed is 0 to 1"),
+        ({"trust": 0.0}, "trust is 0.0; allowed is more than 0, to 1, or none"),
         ({"keep": "some"}, "keep is 'some'; choose from: all, confident, small_loss"),
     ],
 )

@@ -53,13 +53,22 @@ def test_known_rows_keep_their_targets():
 
 def test_a_hand_made_matrix_is_counted_with_its_prior():
     # One voter, three known rows of class 0 said 0, 0, 1. Accuracy (2 + .5 * 10) / (3 + 10); habits (2 + 1, 1 + 1) / 5.
-    fit = NoiseModel(strength=2.0, shared_strength=4.0, max_steps=1).fit(
-        np.array([[0], [0], [1]]), np.array([[1.0, 0.0]] * 3), np.ones(3, dtype=bool)
-    )
+    fit = NoiseModel(strength=2.0).fit(np.array([[0], [0], [1]]), np.array([[1.0, 0.0]] * 3), np.ones(3, dtype=bool))
     accuracy = 7.0 / 13.0
     mixture = (1 - accuracy) * np.array([0.6, 0.4]) + accuracy * np.array([1.0, 0.0])
-    shared = (4.0 * mixture + np.array([2.0, 1.0])) / 7.0
-    np.testing.assert_allclose(fit.matrices[0, 0], (2.0 * shared + np.array([2.0, 1.0])) / 5.0)
+    np.testing.assert_allclose(fit.matrices[0, 0], (2.0 * mixture + np.array([2.0, 1.0])) / 5.0, rtol=1e-3)
+
+
+def test_a_matrix_does_not_depend_on_the_other_voters():
+    votes, prior, is_known, _ = planted()
+    alone, together = (NoiseModel().fit(columns, prior, is_known) for columns in (votes[:, :1], votes))
+    np.testing.assert_array_equal(alone.matrices[0], together.matrices[0])
+
+
+def test_less_trust_stays_nearer_to_the_prior():
+    votes, prior, is_known, _ = planted()
+    full, half = (NoiseModel().fit(votes, prior, is_known, trust=trust).posterior for trust in (1.0, 0.5))
+    assert np.abs(half - prior).mean() < 0.8 * np.abs(full - prior).mean()
 
 
 def test_no_answer_says_nothing():
