@@ -14,6 +14,7 @@ from llm_al.protocols import LoopStore
 from llm_al.pseudo_labels.precision import measured
 from llm_al.situation import Situation
 from llm_al.student_files import StudentFiles
+from llm_al.students.saved import why_chosen
 from llm_al.supervision import Summary
 
 __all__ = ["PSEUDO_NOTE", "RoundBook"]
@@ -47,13 +48,18 @@ class RoundBook:
             certificate=self.situation.certificate(number),
             n_synthetic=summary.n_synthetic,
             sources=summary.sources,
-            guard=summary.reason,
+            guard="; ".join(part for part in (summary.reason, self._why_chosen(number)) if part),
             pseudo_precision=summary.pseudo_precision,
             pseudo_checked=self._checked(number),
             kappa=self._kappa(number),
             seconds={name: float(self.store.read_note(number, f"seconds.{name}") or 0.0) for name in steps},
         )
         return replace(record, stop_reason=self.stop_reason(record))
+
+    def _why_chosen(self, number: int) -> str:
+        folder = self.students.path(number)
+        why = why_chosen(folder) if folder.exists() else ""
+        return f"student {why}" if why else ""
 
     def stop_reason(self, record: RoundRecord) -> str:
         """Return why no round follows; empty where one does."""

@@ -403,3 +403,9 @@ def test_a_real_encoder_is_fine_tuned_and_predicts_in_a_fresh_process(make_proje
     code = f"import llm_al; print(llm_al.load_student({str(project.student_folder)!r}).predict(['where is my parcel']))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert found.stdout.strip()[2:-2] in shop.LABELS, found.stderr
+
+
+def test_status_says_which_student_was_chosen_and_why(make_project: Any) -> None:
+    project = make_project(student={"name": "auto", "options": {"min_labels_per_class": 100}})
+    list(project.run(max_rounds=1))
+    assert "student head: " in project.status().text()

@@ -8,7 +8,7 @@ from llm_al.errors import StudentError
 from llm_al.protocols import FittedStudent
 from llm_al.students._folder import read_header
 
-__all__ = ["load"]
+__all__ = ["load", "why_chosen"]
 
 # By name, so that reading a logistic head does not import a training library.
 _KINDS = {
@@ -36,3 +36,14 @@ def load(folder: str | Path) -> FittedStudent:
         )
     module, name = _KINDS[kind].split(":")
     return cast(FittedStudent, getattr(importlib.import_module(module), name).load(folder))
+
+
+def why_chosen(folder: str | Path) -> str:
+    """Return why the student in `folder` was chosen among several; empty where there was no choice.
+
+    Raises
+    ------
+    StudentError
+        As `load` does.
+    """
+    return str(read_header(Path(folder)).settings.get("verdict", {}).get("reason", ""))
