@@ -28,6 +28,7 @@ from llm_al.store.files import Artefacts
 from llm_al.store.store import SqlStore
 from llm_al.student_files import StudentFiles
 from llm_al.students.saved import load as load_student
+from llm_al.students.saved import why_chosen
 from llm_al.supervision import Supervision
 from llm_al.synthesis import Synthesis
 from llm_al.types import SKIP, Embeddings, LabelScheme, Split
@@ -197,7 +198,8 @@ class Assembly:
                 f"embedder.model {embedder.model!r}; remove student.model, or change embedder.model"
             )
         student = registry.make("student", settings.name, **{"model": model, **settings.options})
-        return StudentFiles(student, self.folder / "models", load_student, Artefacts(self.folder / "cache", self.warn))
+        cache = Artefacts(self.folder / "cache", self.warn)
+        return StudentFiles(student, self.folder / "models", load_student, cache, why_chosen)
 
     def vectors(self, texts: Sequence[str]) -> Embeddings | None:
         """Return what a head predicts from; None for students that encode texts themselves."""

@@ -14,7 +14,6 @@ from llm_al.protocols import LoopStore
 from llm_al.pseudo_labels.precision import measured
 from llm_al.situation import Situation
 from llm_al.student_files import StudentFiles
-from llm_al.students.saved import why_chosen
 from llm_al.supervision import Summary
 
 __all__ = ["PSEUDO_NOTE", "RoundBook"]
@@ -57,8 +56,7 @@ class RoundBook:
         return replace(record, stop_reason=self.stop_reason(record))
 
     def _why_chosen(self, number: int) -> str:
-        folder = self.students.path(number)
-        why = why_chosen(folder) if folder.exists() else ""
+        why = self.students.why_chosen(number)
         return f"student {why}" if why else ""
 
     def stop_reason(self, record: RoundRecord) -> str:

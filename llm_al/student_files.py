@@ -44,12 +44,15 @@ class StudentFiles:
         Reads a saved student.
     cache : Artefacts
         Holds predictions; a file that is lost or corrupt is made again from the student.
+    explain : callable
+        Says why a saved student was chosen among several; empty where there was no choice.
     """
 
     student: Student
     folder: Path
     load: Callable[[Path], FittedStudent]
     cache: Artefacts
+    explain: Callable[[Path], str] = lambda _folder: ""
 
     def path(self, number: int) -> Path:
         """Return where the student of a round lies."""
@@ -78,6 +81,10 @@ class StudentFiles:
 
     def _learns_from_names(self, training: TrainingSet) -> bool:
         return training.label_embeddings is not None and getattr(self.student, "learns_from_names", False)
+
+    def why_chosen(self, number: int) -> str:
+        """Return why the student of a round was chosen among several; empty where there was no choice."""
+        return self.explain(self.path(number)) if self.path(number).exists() else ""
 
     def has_own_encoder(self, number: int) -> bool:
         """Say whether the student of a round changed its encoder, so that frozen vectors know less than it does."""
