@@ -107,7 +107,7 @@ def _unknown(kind: str, name: str) -> UnknownNameError:
     return UnknownNameError(f"unknown {kind.replace('_', ' ')} {name!r}; choose from: {', '.join(known)}{hint}")
 
 
-def make(kind: str, name: str, **options: Any) -> Any:
+def make(kind: str, name: str, /, **options: Any) -> Any:
     """Build a plug-in from its name and constructor fields.
 
     Raises

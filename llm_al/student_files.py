@@ -68,19 +68,16 @@ class StudentFiles:
     def train(self, number: int, training: TrainingSet, labels: tuple[str, ...], *, seed: int) -> None:
         """Train and save the student of a round; one that is there already is kept.
 
-        No label trains no student, unless it can learn from the labels' names. A student that goes on from the
-        last one is handed it.
+        No label trains no student: one that knows names alone would label the whole export. A student that goes on
+        from the last one is handed it.
         """
-        if self.path(number).exists() or not (len(training) or self._learns_from_names(training)):
+        if self.path(number).exists() or not len(training):
             return
         if getattr(self.student, "wants_previous", False) and self.path(number - 1).exists():
             previous, student = self.fitted(number - 1), cast(Any, self.student)
             student.fit_from(previous, training, labels=labels, seed=seed).save(self.path(number))
         else:
             self.student.fit(training, labels=labels, seed=seed).save(self.path(number))
-
-    def _learns_from_names(self, training: TrainingSet) -> bool:
-        return training.label_embeddings is not None and getattr(self.student, "learns_from_names", False)
 
     def why_chosen(self, number: int) -> str:
         """Return why the student of a round was chosen among several; empty where there was no choice."""

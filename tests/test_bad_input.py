@@ -122,7 +122,10 @@ def test_a_folder_that_is_no_project_is_named(refused: Any, inputs: Path) -> Non
         ({"embeder": {}}, "unknown key 'embeder'"),
         ({"budget": {"human_lables": 3}}, "did you mean 'human_labels'?"),
         ({"routing": {"audit_rate": 0.0}}, "'routing.audit_rate' is 0.0"),
-        ({"student": {"name": "oracle"}}, "unknown student 'oracle'; choose from: head, setfit, transformer"),
+        (
+            {"student": {"name": "oracle"}},
+            "unknown student 'oracle'; choose from: auto, distilled, head, setfit, transformer",
+        ),
         ({"strategy": {"name": "margn+diverse"}}, "did you mean 'margin'?"),
         ({"human": {"annotator": "robot"}}, "unknown annotator 'robot'"),
         ({"human": {"annotator": "zero_shot"}}, "is 'zero_shot', which is no person"),

@@ -217,7 +217,9 @@ def test_a_round_is_put_once_however_often_it_is_run(make_project: Any, monkeypa
     project = make_project(
         llm={"annotator": "none"},
         human={"annotator": "queue", "coverage": 0.6},
-        strategy={"initial": 9, "human_per_round": 6},
+        pseudo_labels={"name": "none"},
+        student={"name": "head", "options": {"kind": "logistic", "C": 10.0, "name_weight": 0.0}},
+        strategy={"initial": 9, "human_per_round": 6, "cold_start_labels_per_class": 2.0},
         budget={"human_labels": 30},
     )
     for _ in range(3):

@@ -257,9 +257,10 @@ def test_a_run_continues_after_any_step_with_the_same_labels(make_project: Any, 
     list(whole.run())
     expected = whole.export(tmp_path / "whole.csv").read_bytes()
     broken = make_project("broken")
-    for step in ("_route", "_annotate", "_review", "_ask", "_train", "_predict", "_record"):
+    steps = [f"Loop.{step}" for step in ("_route", "_annotate", "_review", "_ask", "_train", "_predict")]
+    for step in (*steps, "RoundBook.record"):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(f"llm_al.loop.Loop.{step}", _abort)
+            patch.setattr(f"llm_al.loop.{step}", _abort)
             with pytest.raises(ConnectionAbortedError):
                 list(broken.run())
     list(broken.run())
