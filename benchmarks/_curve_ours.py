@@ -177,7 +177,7 @@ class Learner:
     def _training(self, rng: np.random.Generator) -> tuple[TrainingSet, Mixture]:
         here = self._here()
         labels = self._labels()
-        is_outgrown = bool(getattr(self.fitted, "has_own_encoder", False))
+        is_outgrown = bool(getattr(self.student, "has_own_encoder", getattr(self.fitted, "has_own_encoder", False)))
         view = replace(here.view(labels, self.state.proba, is_open=labels < 0), is_outgrown=is_outgrown)
         votes = self.recipe.replay.at(self.state.rows) if self.recipe.replay else None
         mixture = mix_with_votes(self.supervision, view, votes, rng)

@@ -84,7 +84,13 @@ class StudentFiles:
         return self.explain(self.path(number)) if self.path(number).exists() else ""
 
     def has_own_encoder(self, number: int) -> bool:
-        """Say whether the student of a round changed its encoder, so that frozen vectors know less than it does."""
+        """Say whether the student of a round changed its encoder, so that frozen vectors know less than it does.
+
+        Most recipes know; only one that chooses anew in each round has to be looked up.
+        """
+        always: bool | None = getattr(self.student, "has_own_encoder", None)
+        if always is not None:
+            return always
         return self.path(number).exists() and bool(getattr(self.fitted(number), "has_own_encoder", False))
 
     def fitted(self, number: int) -> FittedStudent:

@@ -144,8 +144,6 @@ class Supervision:
     llm_rows : LLMRows or None
         Learns from LLM answers that no audit covers too, corrected by what people's labels tell of each prompt and
         model. None learns from accepted labels only.
-    max_pseudo_per_label : float or None
-        At most so many pseudo-labels for each other label, drawn at random. None leaves the number to the student.
     is_subjective : bool
         Whether the student learns how people's votes are spread, instead of the label that they agree on.
     """
@@ -153,7 +151,6 @@ class Supervision:
     pseudo_labeler: PseudoLabeler
     guard: Guard | None
     llm_rows: LLMRows | None = None
-    max_pseudo_per_label: float | None = None
     is_subjective: bool = False
 
     def mix(
@@ -185,7 +182,7 @@ class Supervision:
         human = _human(answers, view.n_classes, is_subjective=self.is_subjective)
         certified = _llm(view, answers, accepted)
         llm = self._from_votes(view, answers, votes, human, certified, rng)
-        pseudo = self._pseudo(view, answers, len(human) + len(certified), rng)
+        pseudo = self._pseudo(view, answers, rng)
         factors, reason = self._factors(view, {Source.HUMAN: human, Source.LLM: llm, Source.PSEUDO: pseudo}, rng)
         if factors[Source.LLM] > 0 and len(llm):
             # A row teaches once: what LLMs said of it knows more than the student does.
@@ -273,13 +270,10 @@ class Supervision:
         taken = TrainingSet(texts, written.targets[kept], weights, _rows(written).embeddings[kept])
         return replace(mixture, summary=told, written=taken)
 
-    def _pseudo(self, view: PoolView, answers: Answers, n_labels: int, rng: np.random.Generator) -> _Part:
+    def _pseudo(self, view: PoolView, answers: Answers, rng: np.random.Generator) -> _Part:
         positions, targets, weights = self.pseudo_labeler.pseudo_label(view, rng)
         # What people hold to be outside of all labels must not come back through the student.
         keep = np.flatnonzero(~answers.is_outside[positions])
-        limit = len(keep) if self.max_pseudo_per_label is None else int(self.max_pseudo_per_label * n_labels)
-        if len(keep) > limit:
-            keep = np.sort(rng.choice(keep, limit, replace=False))
         return _Part(positions[keep], targets[keep], weights[keep])
 
 

@@ -128,13 +128,6 @@ def test_the_reviewed_label_is_learned_even_where_the_posterior_differs() -> Non
     assert mixture.targets[-1].tolist() == [0.0, 1.0]
 
 
-def test_pseudo_labels_never_drown_the_others() -> None:
-    world = World()
-    pseudo = Rows(tuple(range(10, 60)))
-    mixture = world.mix(Supervision(pseudo, None, max_pseudo_per_label=1.5), world.people(range(10)), {})
-    assert mixture.summary.n_pseudo == 15
-
-
 def test_nothing_labelled_is_an_empty_mixture() -> None:
     mixture = World().mix(Supervision(NoPseudo(), Guard()), [], {})
     assert len(mixture.positions) == 0

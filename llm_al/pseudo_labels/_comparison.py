@@ -90,13 +90,6 @@ class Score:
     folds: tuple[Fold, ...]
 
 
-def deal(human: Rows, n_folds: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
-    """Deal shuffled rows to folds class by class, going on where the last class ended."""
-    shuffled = rng.permutation(len(human))
-    dealt = shuffled[np.argsort(human.targets.argmax(axis=1)[shuffled], kind="stable")]
-    return [np.sort(dealt[start::n_folds]) for start in range(n_folds)]
-
-
 def is_taught(human: Rows, tests: Sequence[NDArray[np.intp]]) -> NDArray[np.bool_]:
     """Mark the rows whose class the other folds have an example of, shape (n,).
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from llm_al.pseudo_labels._folds import deal
 from llm_al.pseudo_labels._head import fit_head, predict_head
 from llm_al.pseudo_labels._smoothing import Float32s, Known, refined, smoothed
 from llm_al.pseudo_labels.soft import sharpened
@@ -81,7 +82,7 @@ class Teachers:
         least `min_gain_se` standard errors.
         """
         truth = self.one_hot.argmax(axis=1)
-        folds = [self._fold(test) for test in _folds(truth, n_folds, rng)]
+        folds = [self._fold(test) for test in deal(truth, n_folds, rng)]
         left_out = self._left_out((fold, fold.head) for fold in folds)
         head_temperature, base = _calibrated(left_out, truth)
         best, least = Choice(HEAD_ALONE, head_temperature, head_temperature), base
@@ -139,11 +140,3 @@ def _calibrated(proba: Float32s, truth: NDArray[np.intp]) -> tuple[float, Floats
 
 def _log_loss(proba: Proba, truth: NDArray[np.intp]) -> Floats:
     return np.asarray(-np.log(np.maximum(proba[np.arange(len(truth)), truth], _CLIP)), dtype=np.float64)
-
-
-def _folds(labels: NDArray[np.intp], n_folds: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    """Deal shuffled rows to folds class by class, going on where the last class ended."""
-    shuffled = rng.permutation(len(labels))
-    dealt = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    for start in range(n_folds):
-        yield np.sort(dealt[start::n_folds])

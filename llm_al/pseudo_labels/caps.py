@@ -13,7 +13,7 @@ from llm_al.types import Proba
 
 __all__ = ["Capped", "class_cap"]
 
-_MAX_STEPS = 200
+_ROUNDING = 1e-9
 
 
 def class_cap(counts: NDArray[np.int64], multiple: float) -> float:
@@ -41,13 +41,13 @@ def class_cap(counts: NDArray[np.int64], multiple: float) -> float:
     >>> round(class_cap(np.array([40, 30, 20]), 2.0), 3)
     40.0
     """
-    cap = float(counts.max(initial=0))
-    for _ in range(_MAX_STEPS):
-        allowed = multiple * float(np.minimum(counts, cap).mean())
-        if allowed >= cap - 1e-9:
-            return cap
-        cap = allowed
-    return cap
+    ascending = np.sort(counts).astype(np.float64)
+    c, j = len(counts), np.arange(1, len(counts) + 1)
+    # Where the j smallest classes are kept whole and the others cut to x: x = multiple * (sum_j + (c - j) x) / c.
+    slope = c - multiple * (c - j)
+    cap = np.where(slope > 0, multiple * np.cumsum(ascending) / np.where(slope > 0, slope, 1.0), -1.0)
+    is_there = (cap >= ascending - _ROUNDING) & (cap <= np.append(ascending[1:], np.inf) + _ROUNDING)
+    return float(min(cap[is_there].max(initial=0.0), ascending.max(initial=0.0)))
 
 
 @dataclass(frozen=True)

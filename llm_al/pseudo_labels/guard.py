@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from llm_al.errors import ConfigError
-from llm_al.pseudo_labels._comparison import Rows, Score, alone, deal, is_taught, mean_and_error, with_added
+from llm_al.pseudo_labels._comparison import Rows, Score, alone, is_taught, mean_and_error, with_added
+from llm_al.pseudo_labels._folds import deal
 from llm_al.pseudo_labels._head import predict_head
 from llm_al.types import Embeddings, Source
 
@@ -133,7 +134,7 @@ class Guard:
         if llm is None and pseudo is None:
             return Verdict((Source.HUMAN,), 0.0, 0.0, "only people's labels are at hand")
         n_classes = len(np.unique(human.targets.argmax(axis=1)))
-        tests = deal(human, self.n_folds, rng)
+        tests = deal(human.targets.argmax(axis=1), self.n_folds, rng)
         counts = is_taught(human, tests)
         if n_classes < 2 or counts.sum() < self.min_human:
             return self._without_comparison(int(counts.sum()), n_classes, has_llm=llm is not None)

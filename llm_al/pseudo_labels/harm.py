@@ -1,6 +1,5 @@
 """Keep texts that nobody vouches for out of the training set when they hurt what people have labelled."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from llm_al.errors import ConfigError
+from llm_al.pseudo_labels._folds import deal
 from llm_al.pseudo_labels._head import fit_head, predict_head
 from llm_al.pseudo_labels.guard import Rows
 
@@ -73,7 +73,7 @@ class HarmCheck:
             return self._choose(human, kept, added, rng, name)
 
     def _choose(self, human: Rows, kept: Rows, added: Rows, rng: np.random.Generator, name: str) -> tuple[float, str]:
-        tests = list(_folds(human, self.n_folds, rng))
+        tests = deal(human.targets.argmax(axis=1), self.n_folds, rng)
         base, figures = _hits(human, [kept], tests), ""
         for factor in sorted(self.factors, reverse=True):
             scaled = Rows(added.embeddings, added.targets, added.weights * factor)
@@ -84,14 +84,6 @@ class HarmCheck:
             if mean >= -error - 1e-9:
                 return factor, f"{name} stay with a factor of {factor:g}: {figures}"
         return 0.0, f"{name} stay out: {figures} even at the smallest factor"
-
-
-def _folds(human: Rows, n_folds: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-    """Deal shuffled rows to folds class by class, going on where the last class ended."""
-    shuffled = rng.permutation(len(human))
-    dealt = shuffled[np.argsort(human.targets.argmax(axis=1)[shuffled], kind="stable")]
-    for start in range(n_folds):
-        yield np.sort(dealt[start::n_folds])
 
 
 def _hits(human: Rows, others: list[Rows], tests: list[NDArray[np.intp]]) -> NDArray[np.float64]:

@@ -1,6 +1,5 @@
 """How many pseudo-labels are right: estimated without gold, and measured where people answered later."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from llm_al.errors import ConfigError, ShapeError
 from llm_al.pool import PoolView
 from llm_al.pseudo_labels._choice import Floats, check, fit_labelled
+from llm_al.pseudo_labels._folds import deal
 from llm_al.pseudo_labels._head import fit_head, predict_head
 from llm_al.types import Positions, Proba
 
@@ -164,19 +164,12 @@ class PrecisionEstimate:
         """Return the head's confidence in its label of each known row, and whether the label is right."""
         one_hot = np.eye(view.n_classes)[view.labels[known]]
         proba = np.zeros(one_hot.shape)
-        for test in self._folds(view.labels[known], rng):
+        for test in deal(view.labels[known], self.n_folds, rng):
             train = np.setdiff1d(np.arange(len(known)), test)
             head = fit_head(view.embeddings[known[train]], one_hot[train], np.ones(len(train)))
             proba[test] = predict_head(head, view.embeddings[known[test]])
         is_right = proba.argmax(axis=1) == view.labels[known]
         return proba.max(axis=1), is_right.astype(np.float64)
-
-    def _folds(self, labels: NDArray[np.int64], rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
-        """Deal shuffled rows to folds class by class, going on where the last class ended."""
-        shuffled = rng.permutation(len(labels))
-        dealt = shuffled[np.argsort(labels[shuffled], kind="stable")]
-        for start in range(self.n_folds):
-            yield np.sort(dealt[start :: self.n_folds])
 
     def _fit(self, confidence: Floats, is_right: Floats) -> tuple[Floats, Floats]:
         """Return the most probable (a, b) and their covariance, by Newton steps."""

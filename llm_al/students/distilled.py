@@ -84,6 +84,11 @@ class Distilled:
         if not self.human_weight > 0:
             raise ConfigError(f"distilled human_weight is {self.human_weight}; it must be above 0")
 
+    @property
+    def has_own_encoder(self) -> bool:
+        """Whether what it trains changes its encoder, so that frozen vectors know less than that does."""
+        return self.student != "head"
+
     def fit(
         self, training: TrainingSet, *, labels: Sequence[str], seed: int, unlabelled: Sequence[str] = ()
     ) -> FittedStudent:

@@ -100,6 +100,11 @@ class Head:
             raise ConfigError(f"head n_folds is {self.n_folds}; give 0 (no calibration) or at least 2")
 
     @property
+    def has_own_encoder(self) -> bool:
+        """Whether what it trains changes its encoder, so that frozen vectors know less than that does."""
+        return False
+
+    @property
     def learns_from_names(self) -> bool:
         """Whether it takes a training set without examples."""
         return self.name_weight > 0

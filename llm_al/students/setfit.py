@@ -94,6 +94,11 @@ class SetFit:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"setfit {name} is {getattr(self, name)}; it must be above 0")
 
+    @property
+    def has_own_encoder(self) -> bool:
+        """Whether what it trains changes its encoder, so that frozen vectors know less than that does."""
+        return True
+
     def fit(self, training: TrainingSet, *, labels: Sequence[str], seed: int) -> "FittedSetFit":
         """Train from the encoder's own weights.
 

@@ -130,6 +130,11 @@ class Transformer:
         check_settings(self)
 
     @property
+    def has_own_encoder(self) -> bool:
+        """Whether what it trains changes its encoder, so that frozen vectors know less than that does."""
+        return True
+
+    @property
     def recipe(self) -> Recipe:
         """How the network is trained."""
         return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe) if hasattr(self, f.name)})

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from llm_al.errors import ConfigError, ShapeError
-from llm_al.pseudo_labels._comparison import deal, is_taught
+from llm_al.pseudo_labels._comparison import is_taught
+from llm_al.pseudo_labels._folds import deal
 from llm_al.pseudo_labels._head import fit_head, predict_head
 from llm_al.pseudo_labels.guard import Guard, Rows
 from llm_al.types import Source
@@ -86,7 +87,7 @@ def test_one_class_cannot_be_compared():
 
 def test_folds_are_stratified_and_cover_each_row_once():
     human = planted(53, 1)
-    folds = deal(human, 5, np.random.default_rng(0))
+    folds = deal(human.targets.argmax(axis=1), 5, np.random.default_rng(0))
     assert sorted(np.concatenate(folds).tolist()) == list(range(53))
     truth = human.targets.argmax(axis=1)
     counts = np.array([np.bincount(truth[fold], minlength=C) for fold in folds])
