@@ -1,12 +1,10 @@
-"""Token batches of similar length, so that little of a batch is padding."""
+"""Token batches of similar length, so that little of a batch is padding; torch is not needed for them."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 TokenIds = list[list[int]]
 
@@ -29,13 +27,13 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> TokenIds:
     return ids
 
 
-def pad(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Return input ids and attention mask, both of shape (b, longest), int64."""
+def pad(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return input ids and attention mask, both of shape (b, longest)."""
     longest = max(1, *map(len, ids))
-    tokens = torch.full((len(ids), longest), pad_id, dtype=torch.int64)
-    mask = torch.zeros((len(ids), longest), dtype=torch.int64)
+    tokens = np.full((len(ids), longest), pad_id, dtype=np.int64)
+    mask = np.zeros((len(ids), longest), dtype=np.int64)
     for row, sequence in enumerate(ids):
-        tokens[row, : len(sequence)] = torch.as_tensor(sequence, dtype=torch.int64)
+        tokens[row, : len(sequence)] = sequence
         mask[row, : len(sequence)] = 1
     return tokens, mask
 

@@ -57,7 +57,7 @@ class Material:
 
     def take(self, rows: NDArray[np.intp], device: torch.device) -> "Part":
         """Return some rows as tensors on a device; the mask is None when nothing is padded."""
-        tokens, mask = pad([self.ids[i] for i in rows], self.pad_id)
+        tokens, mask = map(torch.from_numpy, pad([self.ids[i] for i in rows], self.pad_id))
         targets = torch.as_tensor(self.targets[rows], dtype=torch.float32)
         weights = torch.as_tensor(self.weights[rows], dtype=torch.float32)
         sent = [part.to(device, non_blocking=True) for part in (tokens, targets, weights)]

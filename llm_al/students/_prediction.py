@@ -62,7 +62,7 @@ def _fill(
 def _computed(
     network: Network, compute: Callable[[Tensor, Tensor | None], Tensor], ids: TokenIds, pad_id: int
 ) -> NDArray[np.float32]:
-    tokens, mask = pad(ids, pad_id)
+    tokens, mask = map(torch.from_numpy, pad(ids, pad_id))
     # Attention without a mask is faster, and nothing has to be masked when all rows are of one length.
     sent = None if bool(mask.all()) else mask.to(network.device)
     values: NDArray[np.float32] = compute(tokens.to(network.device), sent).float().cpu().numpy()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from llm_al.errors import MissingExtraError, StudentError
+from llm_al.students._batches import clean, pad, prediction_batches
 from llm_al.students._folder import HEADER, new_folder, read_header
 from llm_al.students.calibration import scaled_proba
 from llm_al.types import Embeddings, Proba
@@ -24,8 +25,6 @@ MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 
 _MOST_THREADS = 4
-# No tokeniser needs more text than this for one token; the rest of a huge text would only cost time.
-_CHARACTERS_PER_TOKEN = 64
 _CHUNK = 4096
 
 
@@ -128,11 +127,12 @@ class FittedOnnx:
         logits = np.zeros((len(texts), len(self.labels)))
         for start in range(0, len(texts), _CHUNK):
             part = texts[start : start + _CHUNK]
-            ids = [encoded.ids for encoded in self.tokenizer.encode_batch(_clean(part, self.student.max_tokens))]
-            for rows in _batches([len(row) for row in ids], self.student.max_batch_tokens):
-                tokens, mask = _padded([ids[row] for row in rows], self.student.pad_id)
+            ids = [encoded.ids for encoded in self.tokenizer.encode_batch(clean(part, self.student.max_tokens))]
+            lengths = np.array([len(row) for row in ids], dtype=np.intp)
+            for rows in prediction_batches(lengths, self.student.max_batch_tokens):
+                tokens, mask = pad([ids[row] for row in rows], self.student.pad_id)
                 given = {"input_ids": tokens, "attention_mask": mask}
-                logits[[start + row for row in rows]] = self.session.run(None, given)[0]
+                logits[start + rows] = self.session.run(None, given)[0]
         return logits
 
     def predict_proba(self, texts: Sequence[str], *, embeddings: Embeddings | None = None) -> Proba:
@@ -167,31 +167,3 @@ def _runtime() -> Any:
             'a student of kind onnx needs an extra package; install it with: pip install "llm-al[onnx]"'
         ) from exc
     return onnxruntime
-
-
-def _clean(texts: Sequence[str], max_tokens: int) -> list[str]:
-    """Return texts that a tokeniser takes: cut far beyond `max_tokens`, lone surrogates as question marks."""
-    longest = _CHARACTERS_PER_TOKEN * max_tokens
-    return [text[:longest].encode("utf-8", "replace").decode("utf-8") for text in texts]
-
-
-def _batches(lengths: Sequence[int], max_batch_tokens: int) -> list[list[int]]:
-    """Split positions, longest text first, into batches of at most so many padded tokens."""
-    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    batches, start = [], 0
-    while start < len(order):
-        n_rows = max(1, max_batch_tokens // max(1, lengths[order[start]]))
-        batches.append(order[start : start + n_rows])
-        start += n_rows
-    return batches
-
-
-def _padded(ids: Sequence[Sequence[int]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return input ids and attention mask, both of shape (b, longest)."""
-    longest = max(1, *map(len, ids))
-    tokens = np.full((len(ids), longest), pad_id, dtype=np.int64)
-    mask = np.zeros((len(ids), longest), dtype=np.int64)
-    for row, sequence in enumerate(ids):
-        tokens[row, : len(sequence)] = sequence
-        mask[row, : len(sequence)] = 1
-    return tokens, mask
