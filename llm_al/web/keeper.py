@@ -15,6 +15,7 @@ from llm_al.store.lock import is_held
 __all__ = ["RoundKeeper"]
 
 _LOOK_EVERY_S = 1.0
+_INTERRUPTED_WITHIN_S = 10.0
 _DONE, _WAITING = 0, 3
 """Exit codes of ``llm-al run``: stopped for good, and people have to answer."""
 
@@ -53,6 +54,10 @@ class RoundKeeper:
         if (process := self._process) is not None and process.poll() is None:
             # A run that is interrupted has saved everything and goes on from there.
             process.send_signal(signal.SIGINT)
+            self._thread.join(timeout=_INTERRUPTED_WITHIN_S)
+            if process.poll() is None:
+                # A server that a script put into the background hands on that SIGINT is ignored.
+                process.terminate()
         self._thread.join(timeout=30.0)
 
     def _keep(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from llm_al.project import Project
+from llm_al.web import keeper
 from llm_al.web.keeper import RoundKeeper
 
 RUN = """
@@ -69,3 +70,15 @@ def test_a_round_is_interrupted_when_the_server_stops(folder: Path) -> None:
         until(lambda: running._process is not None)
         time.sleep(0.5)
     assert (said, time.monotonic() - started < 20.0) == ([], True)
+
+
+def test_a_round_that_ignores_an_interrupt_is_ended_all_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "_INTERRUPTED_WITHIN_S", 0.2)
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('begun', flush=True); time.sleep(60)"
+    )
+    with RoundKeeper(folder, [].append, command=[sys.executable, "-c", deaf]) as running:
+        until(lambda: running._process is not None)
+        time.sleep(0.5)
+    assert running._process is not None
+    assert running._process.wait(timeout=10.0) != 0
