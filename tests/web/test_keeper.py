@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from llm_al.project import Project
-from llm_al.web import keeper
 from llm_al.web.keeper import RoundKeeper
 
 RUN = """
@@ -73,7 +72,7 @@ def test_a_round_is_interrupted_when_the_server_stops(folder: Path) -> None:
 
 
 def test_a_round_that_ignores_an_interrupt_is_ended_all_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "_INTERRUPTED_WITHIN_S", 0.2)
+    monkeypatch.setattr("llm_al.web.keeper._INTERRUPTED_WITHIN_S", 0.2)
     deaf = (
         "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('begun', flush=True); time.sleep(60)"
     )
