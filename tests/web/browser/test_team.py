@@ -1,5 +1,6 @@
 """Several people at once, a server that dies, a session that ends."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,8 @@ def label(page: Any, n: int, key: str) -> list[str]:
 
 
 def test_two_people_at_once_and_a_killed_server_lose_nothing(team_server: Team, open_page: Callable[..., Any]) -> None:
+    from playwright.sync_api import TimeoutError as NotShownError
+
     server, tokens = team_server
     pages = {name: open_page(server.url, token=tokens[name]) for name in ("mia", "ben")}
     done: dict[str, list[str]] = {name: [] for name in pages}
@@ -45,7 +48,10 @@ def test_two_people_at_once_and_a_killed_server_lose_nothing(team_server: Team, 
         assert screen.waiting_here(page) >= 2
     server.start()
     for name, page in pages.items():
-        page.get_by_role("button", name="Try now").or_(page.get_by_role("button", name="Look again now")).first.click()
+        again = page.get_by_role("button", name="Try now").or_(page.get_by_role("button", name="Look again now")).first
+        # On a slow machine the page has found the server by itself before the button is pressed.
+        with contextlib.suppress(NotShownError):
+            again.click(timeout=2_000)
         screen.sent(page)
         screen.ready(page)
         done[name] += label(page, 3, "3")
