@@ -14,7 +14,7 @@ from llm_al.corpus import Corpus, TestSplit
 from llm_al.embedders.cached import Cached
 from llm_al.errors import ConfigError
 from llm_al.evaluation.stopping import Stopping
-from llm_al.llm_assembly import make_chats, make_demonstrator, make_replay, unencrypted
+from llm_al.llm_assembly import make_chats, make_demonstrator, make_refine, make_replay, unencrypted
 from llm_al.loop import Loop
 from llm_al.phrase import Phrase
 from llm_al.places import Places
@@ -154,6 +154,7 @@ class Assembly:
             ),
             stopping=self.stopping(),
             demonstrator=self._demonstrator,
+            refine=make_refine(self.config),
             synthesis=self.synthesis(),
             phrase=Phrase(config.human.forms, config.human.coverage),
         )

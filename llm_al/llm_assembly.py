@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from llm_al.config import ProjectConfig
 from llm_al.errors import ConfigError
 from llm_al.formats.llm_runs import read_llm_runs
 from llm_al.llm_settings import LLMSettings
-from llm_al.protocols import Annotator, Demonstrator
+from llm_al.protocols import Annotator, Demonstrator, Refine
 from llm_al.recording import human_labels
 from llm_al.store.store import SqlStore
 from llm_al.types import NANO_PER_USD, LabelScheme
@@ -22,7 +23,16 @@ from llm_al.types import NANO_PER_USD, LabelScheme
 if TYPE_CHECKING:
     from llm_al.annotators.chat import Chat
 
-__all__ = ["make_chat", "make_chats", "make_demonstrator", "make_replay", "nano_usd", "replay_file", "unencrypted"]
+__all__ = [
+    "make_chat",
+    "make_chats",
+    "make_demonstrator",
+    "make_refine",
+    "make_replay",
+    "nano_usd",
+    "replay_file",
+    "unencrypted",
+]
 
 
 def nano_usd(usd: float | None) -> int | None:
@@ -35,12 +45,26 @@ def make_demonstrator(config: ProjectConfig) -> Demonstrator | None:
     from llm_al.annotators.demonstrations import Retrieval
 
     settings = config.llm
+    if settings.demonstrations == "none" and settings.demonstrations_from == "student":
+        raise ConfigError(
+            "llm.demonstrations_from is 'student', but llm.demonstrations is 'none', so nothing is shown; remove "
+            f"demonstrations_from, or set llm.demonstrations to one of: {', '.join(registry.names('demonstrations'))}"
+        )
     if settings.demonstrations == "none" or settings.annotator != "chat":
         return None
     options = dict(settings.demonstration_options)
     if settings.demonstrations == "fixed":
         options = {"seed": config.seed, **options}
     return Retrieval(registry.make("demonstrations", settings.demonstrations, **options), settings.n_demonstrations)
+
+
+def make_refine(config: ProjectConfig) -> Refine | None:
+    """Return what chooses labels of the LLM that its demonstrations show; None where people's alone are shown."""
+    if config.llm.demonstrations_from == "people":
+        return None
+    from llm_al.annotators.refinery import refined_demonstrations
+
+    return partial(refined_demonstrations, seed=config.seed)
 
 
 def make_chat(

@@ -1,6 +1,6 @@
 """The `llm` section of `project.yaml`: who answers instead of a person, and at what price."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AnyHttpUrl, Field, model_validator
 
@@ -83,8 +83,10 @@ class LLMSettings(Section):
     prompts: tuple[str, ...] = ("classify.v2", "classify_reversed.v2", "classify_terse.v2")
     """Each text is asked with each of them; a folder `prompts/` in the project is searched first."""
     demonstrations: str = "none"
-    """Texts labelled by people that each prompt shows: `nearest`, `diverse` (the nearest of each label in turn), `mmr`
-    (near, but unlike each other), `fixed` (the same for all texts, which servers can cache), `none`, or a plug-in."""
+    """Labelled texts that each prompt shows: `nearest`, `diverse` (the nearest of each label in turn), `mmr` (near, but
+    unlike each other), `fixed` (the same for all texts, which servers can cache), `none`, or a plug-in."""
+    demonstrations_from: Literal["people", "student"] = "people"
+    """Whose labels are shown: `people` alone, or LLM labels too where the last round's `student` is sure and agrees."""
     n_demonstrations: int = Field(5, ge=1, le=100)
     """Demonstrations a text."""
     demonstration_options: dict[str, Any] = Field(default_factory=dict)

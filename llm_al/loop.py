@@ -249,7 +249,7 @@ class Loop:
     # What the steps stand on.
 
     def _teach(self, number: int) -> None:
-        """Hand the labels of people to the LLM's demonstrations: those that were there when the step began."""
+        """Hand labels to the LLM's demonstrations: those that were there when the step began."""
         if self.steps.demonstrator is None:
             return
         last_row = self.store.read_note(number, "demonstrated_to")
@@ -257,7 +257,18 @@ class Loop:
             # Other demonstrations would make other requests, and what was paid before a kill would be paid again.
             last_row = max((answer.row_id or 0 for answer in self.store.annotations()), default=0)
             self.store.note(number, "demonstrated_to", last_row)
-        self.steps.demonstrator.learn(self.situation.bank(last_row), self.situation.embed)
+        bank = self.situation.bank(last_row, self._agreed(number, last_row))
+        self.steps.demonstrator.learn(bank, self.situation.embed)
+
+    def _agreed(self, number: int, last_row: int) -> Mapping[str, str]:
+        """Return the LLM's own labels that are demonstrated in a round: decided once, for the same reason."""
+        if self.steps.refine is None:
+            return {}
+        kept: Mapping[str, str] | None = self.store.read_note(number, "demonstrated_by_llm")
+        if kept is None:
+            kept = self.situation.agreed(number, last_row, self.steps.refine)
+            self.store.note(number, "demonstrated_by_llm", kept)
+        return kept
 
     def _n_for_llm(self, now: Moment) -> int:
         """Return how many examples the LLM is asked about in a round."""

@@ -6,7 +6,7 @@ from llm_al.evaluation.stopping import Stopping
 from llm_al.measures import RoundRecord
 from llm_al.phrase import Phrase
 from llm_al.places import Places
-from llm_al.protocols import Aggregator, Annotator, Demonstrator, Strategy
+from llm_al.protocols import Aggregator, Annotator, Demonstrator, Refine, Strategy
 from llm_al.routers.two_stage import TwoStage
 from llm_al.supervision import Supervision
 from llm_al.synthesis import Synthesis
@@ -28,6 +28,8 @@ class Steps:
     synthesis: Synthesis | None = None
     demonstrator: Demonstrator | None = None
     """The one that `llm` asks for demonstrations."""
+    refine: Refine | None = None
+    """What of the LLM's own labels is demonstrated; None shows people's labels alone."""
     phrase: Phrase | None = None
     """How questions are put; None is the whole list for all."""
 

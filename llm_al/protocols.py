@@ -111,7 +111,7 @@ class Demonstrations(Protocol):
 
 
 class Demonstrator(Protocol):
-    """Shows an LLM annotator what people have labelled so far."""
+    """Shows an LLM annotator what has been labelled so far."""
 
     @property
     def k(self) -> int:
@@ -124,6 +124,14 @@ class Demonstrator(Protocol):
 
     def show(self, queries: Sequence[Example]) -> list[tuple[Demonstration, ...]]:
         """Return the demonstrations of each query; empty ones as long as nothing was learnt."""
+        ...
+
+
+class Refine(Protocol):
+    """Chooses which of the labels that LLMs gave alone are sure and typical enough to be demonstrated."""
+
+    def __call__(self, embeddings: Embeddings, proba: Proba, labels: NDArray[np.int64], /) -> Positions:
+        """Return distinct rows; of unit-length vectors (n, d), a student's proba (n, c) and LLM labels (n,)."""
         ...
 
 

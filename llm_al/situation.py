@@ -8,16 +8,16 @@ import numpy as np
 from llm_al.answers import Answers, read_answers
 from llm_al.candidates import CandidateTable, evidence_from_json, read_candidates
 from llm_al.corpus import Corpus
+from llm_al.demonstrated import agreed_labels, labelled_bank
 from llm_al.measures import Certificate
 from llm_al.opinions import out_of_fold, people_at_work
 from llm_al.pool import PoolView
-from llm_al.protocols import Aggregator, LoopStore
+from llm_al.protocols import Aggregator, LoopStore, Refine
 from llm_al.routers.evidence import Context
 from llm_al.routers.neighbours import neighbour_shares
 from llm_al.student_files import StudentFiles
 from llm_al.synthesis import read_synthetic
 from llm_al.types import (
-    NONE_OF_THESE,
     Annotation,
     AnnotatorKind,
     Decision,
@@ -123,21 +123,17 @@ class Situation:
         )
         return Moment(number, answers, accepted, view)
 
-    def bank(self, last_row: int) -> LabelledBank:
-        """Return what people had labelled when the store's annotations ended at row `last_row`."""
-        known = [answer for answer in self.store.annotations() if (answer.row_id or 0) <= last_row]
-        answers, names = read_answers(known, self.corpus, self.consensus), self.corpus.scheme.names
-        is_shown = answers.human >= 0
-        if self.corpus.scheme.is_open:
-            is_shown = is_shown | answers.is_outside
-        rows = np.flatnonzero(is_shown)
-        return LabelledBank(
-            ids=[self.corpus.ids[int(row)] for row in rows],
-            texts=self.corpus.texts_at(rows),
-            labels=[names[answers.human[row]] if answers.human[row] >= 0 else NONE_OF_THESE for row in rows],
-            embeddings=self.corpus.embeddings[rows],
-            groups=self.corpus.groups[rows],
-        )
+    def bank(self, last_row: int, agreed: Mapping[str, str] | None = None) -> LabelledBank:
+        """Return `agreed` labels by id, and what people had labelled when the annotations ended at row `last_row`."""
+        return labelled_bank(self._answers_to(last_row), self.corpus, agreed or {})
+
+    def agreed(self, number: int, last_row: int, refine: Refine) -> dict[str, str]:
+        """Return LLM labels up to row `last_row` that the student before a round shares, by id; see `agreed_labels`."""
+        proba = self.students.pool_proba(number - 1, self.corpus)
+        if proba is None:
+            return {}
+        answers, settled = self._answers_to(last_row), frozenset(self.settled())
+        return agreed_labels(answers, self.corpus, proba, refine=refine, settled=settled)
 
     def embed(self, examples: Sequence[Example]) -> Embeddings:
         """Return the embeddings of some examples of the pool, shape (k, d)."""
@@ -161,6 +157,10 @@ class Situation:
     def ids_llm_answered(self) -> set[str]:
         """Return the ids of examples that an LLM has answered."""
         return {a.example_id for a in self.store.annotations() if a.kind is AnnotatorKind.LLM}
+
+    def _answers_to(self, last_row: int) -> Answers:
+        known = [answer for answer in self.store.annotations() if (answer.row_id or 0) <= last_row]
+        return read_answers(known, self.corpus, self.consensus)
 
     def _neighbours(self, now: Moment, rows: Positions) -> Proba | None:
         known = np.flatnonzero((now.answers.human >= 0) | now.answers.is_outside)

@@ -356,7 +356,7 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class LabelledBank:
-    """Texts that people have labelled, from which demonstrations are chosen.
+    """Labelled texts, from which demonstrations are chosen.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ OUTER |= {"cli_serve", "cli_distil", "distillation"}
 OUTER |= {"llm_tasks", "proposals", "disagreements", "explore", "keywords", "cli_propose"}
 OUTER |= {"llm_assembly", "llm_settings", "llm_tools", "settings_section", "cli_llm", "cli_shell"}
 LOOP = {"loop", "plan", "situation", "places", "supervision", "student_files", "candidates", "answers", "corpus"}
-LOOP |= {"opinions", "phrase", "synthesis", "round_book"}
+LOOP |= {"opinions", "phrase", "synthesis", "round_book", "demonstrated"}
 
 
 def _name(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Few-shot retrieval: which human-labelled texts a model is shown beside the one that it is asked about.
+"""Few-shot retrieval: which labelled texts a model is shown beside the one that it is asked about.
 
 Three ways put the demonstration nearest to the question last, where models heed it most; `Fixed` keeps one
 order for all texts, so that servers can cache it. A text is never shown as its own demonstration, nor is
@@ -258,7 +258,7 @@ class Fixed:
 
 @dataclass
 class Retrieval:
-    """Demonstrations for an annotator from what people have labelled so far.
+    """Demonstrations for an annotator from what has been labelled so far.
 
     Shared by all annotators of a run; the loop teaches it before each step in which LLMs are asked.
 
