@@ -113,6 +113,7 @@ class Learner:
         self.labelled = np.zeros(len(place.task.texts), dtype=np.bool_)
         self.fitted: FittedStudent | None = None
         self.state = State(np.arange(len(place.task.texts)))
+        self.sources: tuple[Source, ...] = ()
         self._step = 0
 
     def learn(self, rows: Positions) -> None:
@@ -123,6 +124,7 @@ class Learner:
         rng = np.random.default_rng([self.run.seed, self._step, 1])
         with self.run.timed("mix"):
             training, mixture = self._training(rng)
+        self.sources = mixture.summary.sources
         self._note(mixture)
         with self.run.timed("fit"):
             self.fitted = self._fit(training)
@@ -180,7 +182,7 @@ class Learner:
         is_outgrown = bool(getattr(self.student, "has_own_encoder", getattr(self.fitted, "has_own_encoder", False)))
         view = replace(here.view(labels, self.state.proba, is_open=labels < 0), is_outgrown=is_outgrown)
         votes = self.recipe.replay.at(self.state.rows) if self.recipe.replay else None
-        mixture = mix_with_votes(self.supervision, view, votes, rng)
+        mixture = mix_with_votes(self.supervision, view, votes, rng, self.sources)
         return mixture.training_set(_corpus(here)), mixture
 
     def _note(self, mixture: Mixture) -> None:

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from llm_al.answers import Answers
 from llm_al.llm_votes import LLMVotes
 from llm_al.pool import PoolView
 from llm_al.supervision import Mixture, Supervision
-from llm_al.types import Positions
+from llm_al.types import Positions, Source
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,14 @@ def read_replay(path: Path, task: Task) -> Replay:
 
 
 def mix_with_votes(
-    supervision: Supervision, view: PoolView, votes: LLMVotes | None, rng: np.random.Generator
+    supervision: Supervision,
+    view: PoolView,
+    votes: LLMVotes | None,
+    rng: np.random.Generator,
+    in_use: Collection[Source] = (),
 ) -> Mixture:
     """Return the training rows of a round; the one place where LLM votes enter."""
-    return supervision.mix(view, _answers(view), {}, rng, votes=votes)
+    return supervision.mix(view, _answers(view), {}, rng, votes=votes, in_use=in_use)
 
 
 def _answers(view: PoolView) -> Answers:

@@ -23,7 +23,7 @@ from llm_al.phrasing import Phrasing
 from llm_al.places import Question
 from llm_al.plan import Plan, RoundOutcome, Steps
 from llm_al.protocols import Annotator, LoopStore, Progress
-from llm_al.round_book import PSEUDO_NOTE, RoundBook
+from llm_al.round_book import PSEUDO_NOTE, SUPERVISION_NOTE, RoundBook
 from llm_al.routers.evidence import gather_evidence
 from llm_al.routers.two_stage import RouteInput
 from llm_al.situation import Moment, Situation
@@ -109,7 +109,9 @@ class Loop:
         written = synthesis.training_set(self.situation.synthetic(), self.corpus) if synthesis is not None else None
         votes, rng = answers.llm_votes(self.corpus.scheme.names), self._rng(number, "mix")
         view = replace(now.view, is_outgrown=self.students.has_own_encoder(number - 1))
-        return self.steps.supervision.mix(view, answers, accepted, rng, votes=votes, written=written)
+        return self.steps.supervision.mix(
+            view, answers, accepted, rng, votes=votes, written=written, in_use=self.book.sources(number - 1)
+        )
 
     def _round(self, number: int) -> RoundOutcome:
         state = self.store.begin_round(number, config_fingerprint=self.plan.fingerprint, seed_state=self.plan.seed)
@@ -234,7 +236,7 @@ class Loop:
             certificate = self.steps.router.certify(tested, self._rng(number, "certify"))
             self.store.note(number, "certificate", asdict(certificate))
         mixture = self.mixture(number, answers, candidates.accepted(certificate, self.corpus))
-        self.store.note(number, "supervision", mixture.summary.to_json())
+        self.store.note(number, SUPERVISION_NOTE, mixture.summary.to_json())
         self.store.note(number, PSEUDO_NOTE, mixture.pseudo_to_json())
         training = mixture.training_set(self.corpus)
         self.progress(f"training on {len(training)} labels", 0, 0)

@@ -19,6 +19,7 @@ from llm_al.people.soft_figures import soft_figures
 from llm_al.people.suggestions import Suggestions
 from llm_al.reports.model_card import ModelCardData, render
 from llm_al.reports.pseudonyms import pseudonymised
+from llm_al.round_book import SUPERVISION_NOTE
 from llm_al.store.files import write_atomically
 from llm_al.store.store import SqlStore
 from llm_al.student_files import KeptPredictions
@@ -78,7 +79,7 @@ def _people(loop: Loop, store: SqlStore, *, is_subjective: bool) -> PeopleFigure
 def write_model_card(config: ProjectConfig, loop: Loop, number: int) -> None:
     """Write `README.md` beside the student of a round."""
     record = next(r for r in loop.store.round_records() if r.number == number)
-    summary = Summary.from_json(loop.store.read_note(number, "supervision") or {})
+    summary = Summary.from_json(loop.store.read_note(number, SUPERVISION_NOTE) or {})
     model = config.student.model or config.embedder.model
     card = render(
         ModelCardData(

@@ -15,8 +15,12 @@ from llm_al.pseudo_labels.precision import measured
 from llm_al.situation import Situation
 from llm_al.student_files import StudentFiles
 from llm_al.supervision import Summary
+from llm_al.types import Source
 
-__all__ = ["PSEUDO_NOTE", "RoundBook"]
+__all__ = ["PSEUDO_NOTE", "SUPERVISION_NOTE", "RoundBook"]
+
+SUPERVISION_NOTE = "supervision"
+"""Key of the note that keeps what a round learned from, and why."""
 
 PSEUDO_NOTE = "pseudo_rows"
 """Key of the note that keeps which pseudo-labels a round learned from."""
@@ -35,7 +39,7 @@ class RoundBook:
     def record(self, number: int, steps: Sequence[str]) -> RoundRecord:
         """Return what a finished round has come to; `steps` are the names whose seconds are kept."""
         answers = self.situation.answers()
-        summary = Summary.from_json(self.store.read_note(number, "supervision") or {})
+        summary = Summary.from_json(self.store.read_note(number, SUPERVISION_NOTE) or {})
         record = RoundRecord(
             number=number,
             n_human=answers.n_human,
@@ -54,6 +58,11 @@ class RoundBook:
             seconds={name: float(self.store.read_note(number, f"seconds.{name}") or 0.0) for name in steps},
         )
         return replace(record, stop_reason=self.stop_reason(record))
+
+    def sources(self, number: int) -> tuple[Source, ...]:
+        """Return what the student of a round learned from; nothing where there was no such round."""
+        kept = self.store.read_note(number, SUPERVISION_NOTE) if number >= 1 else None
+        return Summary.from_json(kept).sources if kept else ()
 
     def _why_chosen(self, number: int) -> str:
         why = self.students.why_chosen(number)

@@ -1,6 +1,6 @@
 """What a student learns from in a round: people, accepted LLM labels, its own confident labels."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from llm_al.errors import ShapeError
 from llm_al.llm_votes import LLMVotes
 from llm_al.pool import PoolView
 from llm_al.protocols import PseudoLabeler
+from llm_al.pseudo_labels._choice import choose
 from llm_al.pseudo_labels.guard import Guard, Rows
 from llm_al.pseudo_labels.harm import HarmCheck
 from llm_al.pseudo_labels.llm_rows import Labelled, LLMRows, Prepared
@@ -106,6 +107,8 @@ class _Part:
     targets: Proba
     weights: NDArray[np.float64]
     prepared: Prepared | None = None
+    without: Callable[[NDArray[np.intp]], Proba] | None = None
+    """Gives the targets as they would be without some of people's labels, named by their indices."""
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -114,13 +117,20 @@ class _Part:
         def vectors(positions: Positions) -> NDArray[np.float32]:
             return np.asarray(view.embeddings[positions], dtype=np.float32)
 
-        def without(unknown: NDArray[np.intp]) -> Rows:
+        own = vectors(self.positions)
+
+        def prepared_without(unknown: NDArray[np.intp]) -> Rows:
             assert self.prepared is not None
             positions, targets, weights = self.prepared.rows(unknown)
             return Rows(vectors(positions), targets, weights)
 
-        again = None if self.prepared is None else without
-        return Rows(vectors(self.positions), self.targets, self.weights, again)
+        def without(unknown: NDArray[np.intp]) -> Rows:
+            assert self.without is not None
+            return Rows(own, self.without(unknown), self.weights)
+
+        if self.prepared is not None:
+            return Rows(own, self.targets, self.weights, prepared_without)
+        return Rows(own, self.targets, self.weights, None if self.without is None else without)
 
     def at(self, rows: NDArray[np.intp]) -> "_Part":
         return _Part(self.positions[rows], self.targets[rows], self.weights[rows])
@@ -162,6 +172,7 @@ class Supervision:
         *,
         votes: LLMVotes | None = None,
         written: TrainingSet | None = None,
+        in_use: Collection[Source] = (),
     ) -> Mixture:
         """Return the training rows of a round.
 
@@ -178,12 +189,16 @@ class Supervision:
         written : TrainingSet, optional
             Synthetic texts with their embeddings; those of classes without a person's label are learned from,
             unless they hurt.
+        in_use : collection of Source
+            What the student of the round before learned from; the guard keeps it more readily than it lets it in.
         """
         human = _human(answers, view.n_classes, is_subjective=self.is_subjective)
         certified = _llm(view, answers, accepted)
         llm = self._from_votes(view, answers, votes, human, certified, rng)
-        pseudo = self._pseudo(view, answers, rng)
-        factors, reason = self._factors(view, {Source.HUMAN: human, Source.LLM: llm, Source.PSEUDO: pseudo}, rng)
+        pseudo = self._pseudo(view, answers, human, rng)
+        factors, reason = self._factors(
+            view, {Source.HUMAN: human, Source.LLM: llm, Source.PSEUDO: pseudo}, rng, in_use
+        )
         if factors[Source.LLM] > 0 and len(llm):
             # A row teaches once: what LLMs said of it knows more than the student does.
             pseudo = pseudo.at(np.flatnonzero(~np.isin(pseudo.positions, llm.positions)))
@@ -226,12 +241,12 @@ class Supervision:
         return _Part(*prepared.rows(), prepared) if len(prepared) else certified
 
     def _factors(
-        self, view: PoolView, parts: Mapping[Source, _Part], rng: np.random.Generator
+        self, view: PoolView, parts: Mapping[Source, _Part], rng: np.random.Generator, in_use: Collection[Source]
     ) -> tuple[dict[Source, float], str]:
         if self.guard is None:
             return dict.fromkeys(parts, 1.0), "no guard"
         human, llm, pseudo = (parts[source].rows(view) for source in (Source.HUMAN, Source.LLM, Source.PSEUDO))
-        verdict = self.guard.choose(human, llm, pseudo, rng, names=view.label_embeddings)
+        verdict = self.guard.choose(human, llm, pseudo, rng, names=view.label_embeddings, in_use=in_use)
         factors = {Source.HUMAN: 1.0, Source.LLM: verdict.llm_weight, Source.PSEUDO: verdict.pseudo_weight}
         return factors, verdict.reason
 
@@ -270,11 +285,13 @@ class Supervision:
         taken = TrainingSet(texts, written.targets[kept], weights, _rows(written).embeddings[kept])
         return replace(mixture, summary=told, written=taken)
 
-    def _pseudo(self, view: PoolView, answers: Answers, rng: np.random.Generator) -> _Part:
-        positions, targets, weights = self.pseudo_labeler.pseudo_label(view, rng)
+    def _pseudo(self, view: PoolView, answers: Answers, human: _Part, rng: np.random.Generator) -> _Part:
+        chosen = choose(self.pseudo_labeler, view, rng)
         # What people hold to be outside of all labels must not come back through the student.
-        keep = np.flatnonzero(~answers.is_outside[positions])
-        return _Part(positions[keep], targets[keep], weights[keep])
+        chosen = chosen.at(~answers.is_outside[chosen.positions])
+        given = chosen.without
+        without = None if given is None else lambda unknown: given(human.positions[unknown])
+        return _Part(chosen.positions, chosen.targets, chosen.weights, without=without)
 
 
 def _rows(written: TrainingSet) -> Rows:

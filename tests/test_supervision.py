@@ -7,8 +7,10 @@ from llm_al.answers import read_answers
 from llm_al.consensus.dawid_skene import OneCoin
 from llm_al.corpus import Corpus
 from llm_al.pool import PoolView
+from llm_al.pseudo_labels.caps import Capped
 from llm_al.pseudo_labels.guard import Guard
 from llm_al.pseudo_labels.none import NoPseudo
+from llm_al.pseudo_labels.propagation import Propagation
 from llm_al.supervision import Summary, Supervision
 from llm_al.types import NONE_OF_THESE, Annotation, AnnotatorKind, Label, LabelScheme, Source
 
@@ -150,3 +152,22 @@ def test_a_subjective_task_is_learned_as_the_spread_of_votes() -> None:
         mixture = supervision.mix(view, answers, {}, np.random.default_rng(0))
         np.testing.assert_allclose(mixture.targets[0], target)
         np.testing.assert_allclose(mixture.targets[1], [0.0, 1.0])
+
+
+def test_the_guard_sees_propagated_labels_as_they_would_be_without_those_it_tests() -> None:
+    world, seen = World(n=200, noise=0.3), []
+
+    class Watching(Guard):
+        def choose(self, human: Any, llm: Any, pseudo: Any, rng: Any, **rest: Any) -> Any:
+            seen.append((human, pseudo))
+            return super().choose(human, llm, pseudo, rng, **rest)
+
+    labeler = Capped(Propagation(min_gain_se=0.0, agreement=False))
+    world.mix(Supervision(labeler, Watching()), world.people(range(24)), {})
+    human, pseudo = seen[0]
+    assert pseudo.without is not None
+    cats = np.flatnonzero(human.targets.argmax(axis=1) == 0)
+    told = pseudo.without(cats)
+    assert len(told) == len(pseudo)
+    assert not (told.targets.argmax(axis=1) == 0).any()
+    assert (pseudo.targets.argmax(axis=1) == 0).any()

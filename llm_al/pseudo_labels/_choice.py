@@ -1,18 +1,61 @@
 """What every self-training strategy does alike: a sub-pool, a quick head, an answer of rows, targets and weights."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from llm_al.errors import ConfigError
 from llm_al.pool import PoolView
+from llm_al.protocols import PseudoLabeler
 from llm_al.pseudo_labels._head import fit_head
 from llm_al.types import Positions, Proba
 
 Floats = NDArray[np.float64]
 Choice = tuple[Positions, Proba, Floats]
 
+Without = Callable[[Positions], Proba]
+"""Gives the targets as they would be if the labels of some pool rows were not known."""
+
 _LEAST = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What a strategy chose, and how its labels depend on those of people.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (m,)
+    targets : ndarray of shape (m, c)
+    weights : ndarray of shape (m,)
+    without : callable or None
+        None where the strategy cannot tell.
+    """
+
+    positions: Positions
+    targets: Proba
+    weights: Floats
+    without: Without | None = None
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def at(self, kept: NDArray[Any]) -> "Chosen":
+        """Return some of the rows: indices, or a mask."""
+        given = self.without
+        without = None if given is None else lambda unknown: given(unknown)[kept]
+        return Chosen(self.positions[kept], self.targets[kept], self.weights[kept], without)
+
+
+def choose(strategy: PseudoLabeler, view: PoolView, rng: np.random.Generator) -> Chosen:
+    """Return what a strategy chooses, with `without` where it has a method `choose` of its own."""
+    own: Any = getattr(strategy, "choose", None)
+    chosen: Chosen = Chosen(*strategy.pseudo_label(view, rng)) if own is None else own(view, rng)
+    return chosen
 
 
 def nothing(view: PoolView) -> Choice:

@@ -69,11 +69,14 @@ class Teachers:
     alphas: tuple[float, ...]
     sharpness: float
 
-    def taught(self, choice: Choice) -> Proba:
-        """Return calibrated predictions of the chosen teacher, which learns from all labels; shape (n, c)."""
-        every = np.arange(len(self.one_hot))
-        start = self._start(self._head(every), every, choice.head_temperature, choice.way.is_refined)
-        return _at(self._smoothed(start, every, choice.way.alpha), choice.temperature)
+    def taught(self, choice: Choice, train: NDArray[np.intp] | None = None) -> Proba:
+        """Return calibrated predictions of the chosen teacher, shape (n, c).
+
+        It learns from all labels, or from those of the rows `train` alone.
+        """
+        known = np.arange(len(self.one_hot)) if train is None else train
+        start = self._start(self._head(known), known, choice.head_temperature, choice.way.is_refined)
+        return _at(self._smoothed(start, known, choice.way.alpha), choice.temperature)
 
     def best(self, n_folds: int, rng: np.random.Generator, *, min_gain_se: float) -> Choice:
         """Return the way of least log loss on labels left out; the head alone unless another is clearly better.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from llm_al.pool import PoolView
-from llm_al.pseudo_labels._choice import Choice, nothing
+from llm_al.pseudo_labels._choice import Choice, Chosen, nothing
 from llm_al.pseudo_labels.propagation import Propagation
 
 __all__ = ["Adaptive"]
@@ -29,4 +29,9 @@ class Adaptive:
 
     def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Choice:
         """Return rows (m,) in ascending order, soft targets (m, c) and positive weights (m,)."""
-        return nothing(view) if view.is_outgrown else self.propagation.pseudo_label(view, rng)
+        chosen = self.choose(view, rng)
+        return chosen.positions, chosen.targets, chosen.weights
+
+    def choose(self, view: PoolView, rng: np.random.Generator) -> Chosen:
+        """Return the same, with the targets that it would give without some labels."""
+        return Chosen(*nothing(view)) if view.is_outgrown else self.propagation.choose(view, rng)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from llm_al.errors import ConfigError
 from llm_al.pool import PoolView
 from llm_al.protocols import PseudoLabeler
-from llm_al.pseudo_labels._choice import Choice, check, is_among_best
+from llm_al.pseudo_labels._choice import Choice, Chosen, check, choose, is_among_best
 from llm_al.types import Proba
 
 __all__ = ["Capped", "class_cap"]
@@ -89,14 +89,18 @@ class Capped:
 
     def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Choice:
         """Return the rows of the strategy that are within the caps, in its order."""
-        rows, targets, weights = self.strategy.pseudo_label(view, rng)
-        if not len(rows):
-            return rows, targets, weights
-        classes = targets.argmax(axis=1)
+        chosen = self.choose(view, rng)
+        return chosen.positions, chosen.targets, chosen.weights
+
+    def choose(self, view: PoolView, rng: np.random.Generator) -> Chosen:
+        """Return the same, with the targets that the strategy would give without some labels, if it can tell."""
+        chosen = choose(self.strategy, view, rng)
+        if not len(chosen):
+            return chosen
+        classes = chosen.targets.argmax(axis=1)
         cap = class_cap(np.bincount(classes, minlength=view.n_classes), self.multiple)
-        given = targets if view.proba is None else view.proba[rows]
-        is_kept = is_among_best(classes, _of_class(given, classes), max(self.least, int(cap + 1e-6)))
-        return rows[is_kept], targets[is_kept], weights[is_kept]
+        given = chosen.targets if view.proba is None else view.proba[chosen.positions]
+        return chosen.at(is_among_best(classes, _of_class(given, classes), max(self.least, int(cap + 1e-6))))
 
 
 def _of_class(proba: Proba, classes: NDArray[np.intp]) -> NDArray[np.float64]:

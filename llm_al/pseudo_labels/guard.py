@@ -1,5 +1,6 @@
 """Keep a source of labels out of the training set when people's labels say that it hurts."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,7 @@ class _Known:
     counts: NDArray[np.bool_]
     base: Score
     bonus: float = 0.0
+    min_gain_se: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ class Guard:
     stays if its mean paired gain is positive and at least `min_gain_se` standard errors, and its accuracy has not
     fallen by more than one standard error. For the LLM's labels the sum of gains gets ``prior_gain * (2 - labels a
     class)`` nats, at most `prior_gain` and at least 0: below two labels a class other labels help unless the evidence
-    speaks against it.
+    speaks against it. A source that was let in the round before need not gain `min_gain_se` again: it stays as long as
+    its gain is positive. A verdict near the border would else flip from round to round, and take the student with it
+    (agnews, 70 labels: .88 fell to .80 for one round).
 
     A row counts only if the other folds have an example of its class: where every class has one label, a test on it
     would ask what nobody can know without it, and speak for any source. With fewer than `min_human` such rows nothing
@@ -60,7 +64,8 @@ class Guard:
     them, and pseudo-labels stay out, since nothing does.
 
     No label may know the row that it is tested on. A source whose labels depend on people's is given anew in each
-    fold, by `Rows.without`; pseudo-labels that cannot be are given by the head of the fold.
+    fold, by `Rows.without`, as those of propagation are; pseudo-labels that cannot be are given by the head of the
+    fold.
 
     Parameters
     ----------
@@ -69,7 +74,7 @@ class Guard:
     multipliers : tuple of float
         Factors on the weights of an added source.
     min_gain_se : float
-        Standard errors that a source must gain.
+        Standard errors that a source must gain to be let in.
     min_human : int
         Fewest labels of people for a comparison.
     prior_factor, prior_sd : float
@@ -113,6 +118,7 @@ class Guard:
         rng: np.random.Generator,
         *,
         names: Embeddings | None = None,
+        in_use: Collection[Source] = (),
     ) -> Verdict:
         """Return which sources the student may learn from, with factors and the reason.
 
@@ -123,13 +129,21 @@ class Guard:
             Deals the folds.
         names : ndarray of shape (c, d), optional
             Vectors of the labels' names, where the student learns from them.
+        in_use : collection of Source
+            What the student of the round before learned from.
         """
         # Dozens of small fits: several threads gain nothing on an idle machine and lose tenfold on a busy one.
         with threadpool_limits(limits=1, user_api="blas"):
-            return self._choose(human, _none_if_empty(llm), _none_if_empty(pseudo), rng, names)
+            return self._choose(human, _none_if_empty(llm), _none_if_empty(pseudo), rng, names, in_use)
 
     def _choose(
-        self, human: Rows, llm: Rows | None, pseudo: Rows | None, rng: np.random.Generator, names: Embeddings | None
+        self,
+        human: Rows,
+        llm: Rows | None,
+        pseudo: Rows | None,
+        rng: np.random.Generator,
+        names: Embeddings | None,
+        in_use: Collection[Source],
     ) -> Verdict:
         if llm is None and pseudo is None:
             return Verdict((Source.HUMAN,), 0.0, 0.0, "only people's labels are at hand")
@@ -140,9 +154,10 @@ class Guard:
             return self._without_comparison(int(counts.sum()), n_classes, has_llm=llm is not None)
         per_class = len(human) / human.targets.shape[1]
         bonus = self.prior_gain * float(np.clip(2.0 - per_class, 0.0, 1.0))
-        known = _Known(human, counts, alone(human, tests, names), bonus)
+        asked = {source: 0.0 if source in in_use else self.min_gain_se for source in (Source.LLM, Source.PSEUDO)}
+        known = _Known(human, counts, alone(human, tests, names), bonus, asked[Source.LLM])
         llm_weight, llm_reason, base = self._try(known, llm, rng, name="LLM labels")
-        known = _Known(human, counts, base)
+        known = _Known(human, counts, base, min_gain_se=asked[Source.PSEUDO])
         pseudo_weight, pseudo_reason, _ = self._try(known, pseudo, rng, name="pseudo-labels")
         weights = {Source.HUMAN: 1.0, Source.LLM: llm_weight, Source.PSEUDO: pseudo_weight}
         sources = tuple(source for source, weight in weights.items() if weight)
@@ -182,7 +197,7 @@ class Guard:
             f"at their best factor {best:g}"
         )
         favoured = gain + known.bonus / counts.sum()
-        if favoured > 0 and favoured >= self.min_gain_se * gain_se and more >= -more_se:
+        if favoured > 0 and favoured >= known.min_gain_se * gain_se and more >= -more_se:
             return best, f"{name} stay: {figures}", trials[best]
         return 0.0, f"{name} stay out, no clear gain: {figures}", base
 

@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 
 from llm_al.errors import ConfigError
 from llm_al.pool import PoolView
-from llm_al.pseudo_labels._choice import Choice, check, entropy, nothing, sub_pool
+from llm_al.pseudo_labels._choice import Choice, Chosen, Without, check, entropy, nothing, sub_pool
 from llm_al.pseudo_labels._smoothing import walk
 from llm_al.pseudo_labels._teachers import HEAD_ALONE, Teachers
 from llm_al.pseudo_labels.soft import sharpened
@@ -102,29 +102,45 @@ class Propagation:
 
         m is 0 with too few labels or labels of one class only. A student is not needed.
         """
+        chosen = self.choose(view, rng)
+        return chosen.positions, chosen.targets, chosen.weights
+
+    def choose(self, view: PoolView, rng: np.random.Generator) -> Chosen:
+        """Return the same, with the targets that the same teacher would give if some labels were not known."""
         known = np.flatnonzero(view.is_labeled)
         n_seen = len(np.unique(view.labels[known]))
         if len(known) < max(self.n_folds, self.min_labels_per_class * n_seen) or n_seen < 2:
-            return nothing(view)
+            return Chosen(*nothing(view))
         rows = sub_pool(view, self.n_sample, rng)
         if len(rows) < 2:
-            return nothing(view)
-        with threadpool_limits(limits=1, user_api="blas"):
-            taught = self._teach(view, known, rows, rng)
-        if taught is None:
-            return nothing(view)
+            return Chosen(*nothing(view))
+        teach = self._best(view, known, rows, rng)
+        if teach is None:
+            return Chosen(*nothing(view))
+        taught = teach(np.zeros(0, dtype=np.intp))
         certainty = 1.0 - entropy(taught)
         is_taken = certainty > 1e-6
         if self.agreement and view.proba is not None:
             is_taken &= taught.argmax(axis=1) == view.proba[rows].argmax(axis=1)
-        rows, taught, certainty = rows[is_taken], taught[is_taken], certainty[is_taken]
-        return rows, sharpened(taught, self.temperature), self.weight * certainty
+        every = Chosen(
+            rows, sharpened(taught, self.temperature), self.weight * certainty, self._sharpened_without(teach)
+        )
+        return every.at(is_taken)
 
-    def _teach(self, view: PoolView, known: Positions, rows: Positions, rng: np.random.Generator) -> Proba | None:
-        """Return calibrated predictions for `rows` of the best teacher; None where that is the head alone."""
+    def _sharpened_without(self, teach: Without) -> Without:
+        return lambda unknown: sharpened(teach(unknown), self.temperature)
+
+    def _best(self, view: PoolView, known: Positions, rows: Positions, rng: np.random.Generator) -> Without | None:
+        """Return the best teacher, which gives calibrated predictions for `rows`; None where that is the head alone."""
         points = np.asarray(view.embeddings[np.concatenate([known, rows])], dtype=np.float32)
         one_hot = np.eye(view.n_classes, dtype=np.float32)[view.labels[known]]
         steps = walk(points, self.n_neighbours, self.power)
         teachers = Teachers(points, one_hot, steps, self.alphas, self.sharpness)
-        best = teachers.best(self.n_folds, rng, min_gain_se=self.min_gain_se)
-        return None if best.way == HEAD_ALONE else teachers.taught(best)[len(known) :]
+        with threadpool_limits(limits=1, user_api="blas"):
+            best = teachers.best(self.n_folds, rng, min_gain_se=self.min_gain_se)
+
+        def teach(unknown: Positions) -> Proba:
+            with threadpool_limits(limits=1, user_api="blas"):
+                return teachers.taught(best, np.flatnonzero(~np.isin(known, unknown)))[len(known) :]
+
+        return None if best.way == HEAD_ALONE else teach

@@ -202,3 +202,16 @@ def test_wrong_settings_and_shapes_are_refused():
         Guard(multipliers=())
     with pytest.raises(ShapeError, match="3 embeddings, 2 targets"):
         Rows(np.ones((3, 2), dtype=np.float32), np.ones((2, 2)), np.ones(3))
+
+
+def test_a_source_in_use_stays_until_it_hurts():
+    human, good, bad = planted(60, 1), planted(300, 2, noise=0.3), planted(300, 3, noise=1.0)
+
+    def sources(llm, in_use):
+        guard = Guard(min_gain_se=1000.0)
+        return guard.choose(human, llm, None, np.random.default_rng(0), in_use=in_use).sources
+
+    assert Source.LLM not in sources(good, ())
+    assert Source.LLM in sources(good, (Source.HUMAN, Source.LLM))
+    assert Source.LLM not in sources(good, (Source.HUMAN, Source.PSEUDO))
+    assert Source.LLM not in sources(bad, (Source.HUMAN, Source.LLM))

@@ -135,3 +135,28 @@ def test_wrong_settings_are_refused():
         Propagation(temperature=0)
     with pytest.raises(ConfigError, match="n_folds is 1; allowed is 2 or more"):
         Propagation(n_folds=1)
+
+
+def test_labels_that_are_not_to_be_known_teach_nothing():
+    vectors, gold = clouds()
+    pool = view(vectors, gold, 40)
+    chosen = Propagation(agreement=False).choose(pool, np.random.default_rng(0))
+    assert chosen.without is not None
+    assert np.allclose(chosen.without(np.zeros(0, dtype=np.intp)), chosen.targets)
+    # Whoever does not know the labels of a class cannot hand it on.
+    of_class = np.flatnonzero(gold[:40] == 3)
+    told = chosen.without(of_class)
+    assert told.shape == chosen.targets.shape
+    assert (told.argmax(axis=1) == 3).mean() < 0.02 < (chosen.targets.argmax(axis=1) == 3).mean()
+
+
+def test_what_is_kept_of_a_choice_is_kept_without_labels_too():
+    vectors, gold = clouds()
+    chosen = Propagation().choose(view(vectors, gold, 40), np.random.default_rng(0))
+    kept = np.array([5, 2, 9])
+    few = chosen.at(kept)
+    assert few.positions.tolist() == chosen.positions[kept].tolist()
+    assert few.without is not None
+    assert chosen.without is not None
+    unknown = np.arange(7)
+    assert np.allclose(few.without(unknown), chosen.without(unknown)[kept])
