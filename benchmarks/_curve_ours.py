@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from llm_al import registry
 from llm_al.corpus import Corpus
+from llm_al.distillation.settings import DistilSettings
 from llm_al.protocols import FittedStudent, Strategy, Student
 from llm_al.pseudo_labels.caps import Capped
 from llm_al.pseudo_labels.guard import Guard
 from llm_al.pseudo_labels.llm_rows import LLMRows
-from llm_al.students.distilled import Distilled
+from llm_al.students.distilled import ensemble_proba, small_student, soft_training_set
 from llm_al.supervision import Mixture, Supervision
 from llm_al.types import Label, LabelScheme, Positions, Proba, Source, TrainingSet
 
@@ -37,8 +38,8 @@ class Recipe:
     subpool : int or None
         Unlabelled rows, drawn anew each round, that are predicted, asked about and learned from.
     distil : int or None
-        After the last round, an ensemble teaches one more student so many unlabelled rows, as `llm-al distil` does;
-        the last point is that student's.
+        At every point an ensemble teaches one more student so many unlabelled rows, as `llm-al distil` does when a
+        project ends there; the point is that student's, and the loop goes on without it.
     options : mapping
         Constructor fields of a part, by its name.
     """
@@ -56,7 +57,7 @@ class Recipe:
     def name(self) -> str:
         """How the learner is called in the results."""
         parts = [self.student, self.strategy, self.self_training, *([self.replay.name] if self.replay else [])]
-        parts += ["then distilled"] if self.distil else []
+        parts += ["distilled at each point"] if self.distil else []
         return f"llm_al {', '.join(parts)}"
 
     def settings(self) -> dict[str, Any]:
@@ -141,25 +142,37 @@ class Learner:
             picked = self.strategy.query(view, k, np.random.default_rng([self.run.seed, self._step]))[0]
         return self.state.rows[picked]
 
-    def test(self) -> NDArray[np.intp]:
-        """Return the class indices of the test split."""
-        assert self.fitted is not None
+    def test(self, student: FittedStudent | None = None) -> NDArray[np.intp]:
+        """Return the class indices of the test split, by the loop's own student unless another is given."""
         task = self.place.task
-        return self.fitted.predict_proba(task.test_texts, embeddings=self.place.test_embeddings).argmax(axis=1)
+        return (
+            (student or self._own).predict_proba(task.test_texts, embeddings=self.place.test_embeddings).argmax(axis=1)
+        )
 
-    def distil(self, n_rows: int) -> None:
-        """Put a student in the place of the last one that learned what an ensemble says of unlabelled rows."""
-        task, rng = self.place.task, np.random.default_rng([self.run.seed, self._step, 3])
-        others = np.flatnonzero(~self.labelled)
+    def distilled(self, n_rows: int) -> FittedStudent:
+        """Return a student that learned what an ensemble, the loop's own student in it, says of unlabelled rows."""
+        task, settings = self.place.task, DistilSettings()
+        rng = np.random.default_rng([self.run.seed, self._step, 3])
+        others, known = np.flatnonzero(~self.labelled), np.flatnonzero(self.labelled)
         drawn = np.sort(rng.choice(others, min(n_rows, len(others)), replace=False))
-        known = np.flatnonzero(self.labelled)
-        targets = np.eye(len(task.labels))[task.gold[known]]
-        training = TrainingSet([task.texts[int(row)] for row in known], targets, np.ones(len(known)))
-        options = self.recipe.options.get(self.recipe.student, {})
-        recipe = Distilled(self.place.folder, self.recipe.student, self.recipe.student, teacher_options=options)
-        texts = [task.texts[int(row)] for row in drawn]
+        human, texts = self._of_people(known), [task.texts[int(row)] for row in drawn]
         with self.run.timed("distil"):
-            self.fitted = recipe.fit(training, labels=task.labels, seed=self.run.seed, unlabelled=texts)
+            seeds = np.random.SeedSequence([self.run.seed, self._step]).generate_state(settings.n_teachers - 1)
+            more = [self.student.fit(human, labels=task.labels, seed=int(seed)) for seed in seeds]
+            soft = ensemble_proba([self._own, *more], texts, self.place.embeddings[drawn])
+            training = soft_training_set(human, texts, soft, settings.human_weight)
+            small = small_student(settings.student, self.place.folder, settings.options)
+            return small.fit(training, labels=task.labels, seed=self.run.seed)
+
+    def _of_people(self, rows: Positions) -> TrainingSet:
+        task, vectors = self.place.task, self.place.embeddings[rows]
+        targets = np.eye(len(task.labels))[task.gold[rows]]
+        return TrainingSet([task.texts[int(row)] for row in rows], targets, np.ones(len(rows)), vectors)
+
+    @property
+    def _own(self) -> FittedStudent:
+        assert self.fitted is not None
+        return self.fitted
 
     def _here(self) -> Place:
         return self.place.at(self.state.rows)
@@ -207,9 +220,8 @@ class Learner:
         return fresh
 
     def _predict(self, rows: Positions) -> Proba:
-        assert self.fitted is not None
         texts = [self.place.task.texts[int(row)] for row in rows]
-        return self.fitted.predict_proba(texts, embeddings=self.place.embeddings[rows])
+        return self._own.predict_proba(texts, embeddings=self.place.embeddings[rows])
 
 
 def _corpus(place: Place) -> Corpus:
@@ -219,18 +231,25 @@ def _corpus(place: Place) -> Corpus:
     return Corpus(scheme, ids, place.task.texts, embeddings, groups, label_embeddings=place.label_embeddings)
 
 
+def _tested(learner: Learner, n_labels: int) -> NDArray[np.intp]:
+    run, n_rows = learner.run, learner.recipe.distil
+    student = learner.distilled(n_rows) if n_rows else None
+    with run.timed("test"):
+        predicted = learner.test(student)
+    if student is not None:
+        before = (learner.test() == learner.place.task.test_gold).mean()
+        run.notes[n_labels] += f"; before distillation {before:.4f}"
+        print(f"  {n_labels}: before distillation {before:.4f}", flush=True)
+    return predicted
+
+
 def run_ours(place: Place, budget: Protocol, recipe: Recipe, *, first: Positions, run: Run) -> Run:
     """Fill in the curve of a recipe, from an initial set on."""
     learner = Learner(place, recipe, run)
     learner.learn(first)
     for n_labels, following in zip(budget.sizes, [*budget.sizes[1:], None], strict=True):
-        if following is None and recipe.distil:
-            run.notes[n_labels] = f"before distillation: {(learner.test() == place.task.test_gold).mean():.4f}"
-            print(f"  {run.notes[n_labels]}", flush=True)
-            learner.distil(recipe.distil)
         if n_labels in budget.points or n_labels in budget.between:
-            with run.timed("test"):
-                predicted = learner.test()
+            predicted = _tested(learner, n_labels)
             run.score(n_labels, predicted, place.task.test_gold, is_between=n_labels in budget.between)
         if following is not None:
             learner.learn(learner.ask(following - n_labels))
