@@ -71,6 +71,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "student": {
         "auto": "llm_al.students.auto:Auto",
+        "blend": "llm_al.students.blend:Blend",
         "distilled": "llm_al.students.distilled:Distilled",
         "head": "llm_al.students.head:Head",
         "setfit": "llm_al.students.setfit:SetFit",

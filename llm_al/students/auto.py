@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llm_al.errors import ConfigError, StudentError
 from llm_al.protocols import FittedStudent
+from llm_al.students._cross_fit import (
+    cross_fitted,
+    has_temperature,
+    human_rows,
+    n_human,
+    temperature_of,
+    uncalibrated,
+)
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._material import rows_of
 from llm_al.students._verdict import Verdict, compare, untested
-from llm_al.students.calibration import fit_temperature, out_of_fold
 from llm_al.students.saved import load
 from llm_al.types import Embeddings, Proba, TrainingSet
 
@@ -147,7 +153,7 @@ class Auto:
             return self.fit(training, labels=labels, seed=seed)
         verdict = previous.verdict
         is_same = previous.student.candidates == self.candidates and previous.student.options == self.options
-        if not is_same or not verdict.n_labels or _n_human(training) >= self.recheck_growth * verdict.n_labels:
+        if not is_same or not verdict.n_labels or n_human(training) >= self.recheck_growth * verdict.n_labels:
             verdict = self._judged(training, labels, seed)
         return self._fit(verdict, training, labels, seed, previous)
 
@@ -161,7 +167,7 @@ class Auto:
     ) -> "FittedAuto":
         student: Any = self._student(verdict.chosen)
         if verdict.temperature is not None:
-            student = replace(_uncalibrated(student), temperature=verdict.temperature)
+            student = replace(uncalibrated(student), temperature=verdict.temperature)
         if previous is not None and previous.verdict.chosen == verdict.chosen and _wants_previous(student):
             winner = student.fit_from(previous.winner, training, labels=labels, seed=seed)
         else:
@@ -169,7 +175,7 @@ class Auto:
         return FittedAuto(winner, verdict, self)
 
     def _judged(self, training: TrainingSet, labels: Sequence[str], seed: int) -> Verdict:
-        human = rows_of(training, _human_rows(training))
+        human = rows_of(training, human_rows(training))
         cheapest, n = self.candidates[0], len(human)
         if len(self.candidates) == 1:
             verdict = untested(cheapest, "it is the only candidate")
@@ -187,7 +193,9 @@ class Auto:
         proba = {}
         for name in self.candidates:
             try:
-                proba[name] = self._out_of_fold(name, human, labels, seed)
+                proba[name] = cross_fitted(
+                    uncalibrated(self._student(name)), human, labels, n_folds=self.n_folds, seed=seed
+                )
             except StudentError as exc:
                 _log.warning("the candidate %s is out: %s", name, exc)
         if not proba:
@@ -195,20 +203,9 @@ class Auto:
         n_folds = min(self.n_folds, len(human))
         verdict = compare(proba, human.targets, order=self.candidates, min_gain_se=self.min_gain_se, n_folds=n_folds)
         winner = self._student(verdict.chosen)
-        if not _has_temperature(winner):
+        if not has_temperature(winner):
             return verdict
-        return replace(verdict, temperature=_temperature(winner.temperature, proba[verdict.chosen], human))
-
-    def _out_of_fold(self, name: str, human: TrainingSet, labels: Sequence[str], seed: int) -> Proba:
-        student = _uncalibrated(self._student(name))
-
-        def fit_predict(fit_on: NDArray[np.intp], held_out: NDArray[np.intp]) -> Proba:
-            tested = rows_of(human, held_out)
-            fitted: FittedStudent = student.fit(rows_of(human, fit_on), labels=labels, seed=seed)
-            return fitted.predict_proba(tested.texts, embeddings=tested.embeddings)
-
-        # A generator of its own for each, so that all see the same folds.
-        return out_of_fold(fit_predict, human.targets, n_folds=self.n_folds, rng=np.random.default_rng(seed))
+        return replace(verdict, temperature=temperature_of(winner.temperature, proba[verdict.chosen], human))
 
     def _student(self, name: str) -> Any:
         module, cls_name = _CANDIDATES[name].split(":")
@@ -221,34 +218,8 @@ class Auto:
         return cls(**options)
 
 
-def _human_rows(training: TrainingSet) -> NDArray[np.intp]:
-    return np.arange(len(training)) if training.is_human is None else np.flatnonzero(training.is_human)
-
-
-def _n_human(training: TrainingSet) -> int:
-    return len(_human_rows(training))
-
-
 def _wants_previous(student: Any) -> bool:
     return bool(getattr(student, "wants_previous", False))
-
-
-def _temperature(usual: float, proba: Proba, human: TrainingSet) -> float:
-    """Return the temperature that predictions of held-out rows at the usual one ask for."""
-    # Logits are known up to what all classes share, which a softmax does not see.
-    logits = usual * np.log(np.maximum(proba, 1e-12))
-    likeliest = np.eye(human.targets.shape[1])[human.targets.argmax(axis=1)]
-    return fit_temperature(logits, likeliest, human.weights, expected=usual)
-
-
-def _has_temperature(student: Any) -> bool:
-    """Whether its temperature is a setting; a student without one measures its own in every fit."""
-    return hasattr(student, "temperature")
-
-
-def _uncalibrated(student: Any) -> Any:
-    """Return the student without the trainings that would measure its temperature."""
-    return replace(student, n_folds=0) if _has_temperature(student) and hasattr(student, "n_folds") else student
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ __all__ = ["load", "why_chosen"]
 # By name, so that reading a logistic head does not import a training library.
 _KINDS = {
     "auto": "llm_al.students.auto:FittedAuto",
+    "blend": "llm_al.students.blend:FittedBlend",
     "head": "llm_al.students.head:FittedHead",
     "onnx": "llm_al.students.onnx_student:FittedOnnx",
     "setfit": "llm_al.students.setfit:FittedSetFit",

@@ -1,0 +1,56 @@
+"""What a student says of people's rows that it has not seen."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_al.protocols import FittedStudent
+from llm_al.students._material import rows_of
+from llm_al.students.calibration import fit_temperature, out_of_fold
+from llm_al.types import Proba, TrainingSet
+
+__all__ = ["cross_fitted", "has_temperature", "human_rows", "n_human", "temperature_of", "uncalibrated"]
+
+
+def human_rows(training: TrainingSet) -> NDArray[np.intp]:
+    """Return the rows that people labelled."""
+    return np.arange(len(training)) if training.is_human is None else np.flatnonzero(training.is_human)
+
+
+def n_human(training: TrainingSet) -> int:
+    """Return how many rows people labelled."""
+    return len(human_rows(training))
+
+
+def cross_fitted(student: Any, human: TrainingSet, labels: Any, *, n_folds: int, seed: int) -> Proba:
+    """Return probabilities of people's rows, (n, c), each by a student that learned from other folds.
+
+    The folds depend on `seed` alone, so that several students are tested on the same.
+    """
+
+    def fit_predict(fit_on: NDArray[np.intp], held_out: NDArray[np.intp]) -> Proba:
+        tested = rows_of(human, held_out)
+        fitted: FittedStudent = student.fit(rows_of(human, fit_on), labels=labels, seed=seed)
+        return fitted.predict_proba(tested.texts, embeddings=tested.embeddings)
+
+    return out_of_fold(fit_predict, human.targets, n_folds=n_folds, rng=np.random.default_rng(seed))
+
+
+def temperature_of(usual: float, proba: Proba, human: TrainingSet) -> float:
+    """Return the temperature that predictions of held-out rows at the usual one ask for."""
+    # Logits are known up to what all classes share, which a softmax does not see.
+    logits = usual * np.log(np.maximum(proba, 1e-12))
+    likeliest = np.eye(human.targets.shape[1])[human.targets.argmax(axis=1)]
+    return fit_temperature(logits, likeliest, human.weights, expected=usual)
+
+
+def has_temperature(student: Any) -> bool:
+    """Whether its temperature is a setting; a student without one measures its own in every fit."""
+    return hasattr(student, "temperature")
+
+
+def uncalibrated(student: Any) -> Any:
+    """Return the student without the trainings that would measure its temperature."""
+    return replace(student, n_folds=0) if has_temperature(student) and hasattr(student, "n_folds") else student
