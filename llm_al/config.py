@@ -81,7 +81,7 @@ class StudentSettings(Section):
 
     name: str = "transformer"
     """`transformer` (fine-tuned), `head` (linear, on frozen embeddings), `auto` (the better of the two by
-    cross-validation on people's labels), `setfit`, `distilled`, or a plug-in."""
+    cross-validation on people's labels), `blend` (both, mixed), `setfit`, `distilled`, or a plug-in."""
     model: str | None = None
     """Hub name or local folder of the encoder; None takes the embedder's."""
     options: dict[str, Any] = Field(default_factory=dict)
