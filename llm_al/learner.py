@@ -48,8 +48,8 @@ class ActiveLearner:
     descriptions : mapping of str to str, or None
         What labels mean, by name; names and descriptions are a prior for labels without examples.
     student : str or Student
-        Registered name (``"transformer"``, ``"head"``, ``"setfit"``, ``"auto"``, ``"blend"``, ``"distilled"``) or an object with
-        ``fit``. A ``head`` predicts before the first label, from the labels' names.
+        Registered name (``"transformer"``, ``"head"``, ``"setfit"``, ``"auto"``, ``"blend"``, ``"distilled"``) or an
+        object with ``fit``. A ``head`` predicts before the first label, from the labels' names.
     strategy : str or Strategy
         ``"scorer+selector"`` or an object with ``query``.
     encoder : str
