@@ -1,7 +1,7 @@
 """What a student learns from in a round: people, accepted LLM labels, its own confident labels."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,8 @@ class Mixture:
         Synthetic texts, which have no place in the pool.
     mixup : float
         As in `TrainingSet`.
+    unlabelled : ndarray of shape (u,)
+        Pool rows on which the student trains itself.
     """
 
     positions: Positions
@@ -74,6 +76,7 @@ class Mixture:
     summary: Summary
     written: TrainingSet | None = None
     mixup: float = 0.0
+    unlabelled: Positions = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 
     def pseudo_to_json(self) -> dict[str, list[int]]:
         """Return which rows have a pseudo-label, and which, as plain values."""
@@ -95,6 +98,7 @@ class Mixture:
             label_embeddings=corpus.label_embeddings,
             is_human=is_human,
             mixup=self.mixup,
+            unlabelled=corpus.texts_at(self.unlabelled),
         )
         return real if self.written is None else _joined(real, self.written)
 
@@ -213,6 +217,7 @@ class Supervision:
             np.concatenate([part.weights * factors[s] for s, part in used.items()] or [human.weights]),
             self._with_precision(summary, view, used.get(Source.PSEUDO), rng),
             mixup=float(getattr(self.pseudo_labeler, "mixup", 0.0)) if Source.PSEUDO in used else 0.0,
+            unlabelled=self._unlabelled(view, answers, rng),
         )
         return mixture if written is None else self._with_written(mixture, view, written, rng)
 
@@ -284,6 +289,12 @@ class Supervision:
         texts = [written.texts[int(row)] for row in kept]
         taken = TrainingSet(texts, written.targets[kept], weights, _rows(written).embeddings[kept])
         return replace(mixture, summary=told, written=taken)
+
+    def _unlabelled(self, view: PoolView, answers: Answers, rng: np.random.Generator) -> Positions:
+        """Return the rows on which a student that changes its encoder trains itself."""
+        n = int(getattr(self.pseudo_labeler, "n_unlabelled", 0)) if view.is_outgrown else 0
+        free = np.flatnonzero(~view.is_labeled & ~answers.is_outside) if n else np.zeros(0, dtype=np.intp)
+        return np.sort(rng.choice(free, min(n, len(free)), replace=False)) if len(free) else free
 
     def _pseudo(self, view: PoolView, answers: Answers, human: _Part, rng: np.random.Generator) -> _Part:
         chosen = choose(self.pseudo_labeler, view, rng)

@@ -340,6 +340,8 @@ class TrainingSet:
         Rows that people labelled; None means all.
     mixup : float
         Alpha of the Beta distribution by which a student that can do so mixes pairs of rows; 0 is not at all.
+    unlabelled : sequence of str
+        Texts on which a student that can do so trains itself, once it has learned the rest.
     """
 
     texts: Sequence[str]
@@ -349,6 +351,7 @@ class TrainingSet:
     label_embeddings: Embeddings | None = None
     is_human: NDArray[np.bool_] | None = None
     mixup: float = 0.0
+    unlabelled: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.texts)

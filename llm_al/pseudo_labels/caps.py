@@ -61,7 +61,7 @@ class Capped:
     Parameters
     ----------
     strategy : PseudoLabeler
-        Its `mixup` is passed on.
+        Its `mixup` and `n_unlabelled` are passed on.
     multiple : float
         At least 1, which makes classes equal. Classes of a pool are rarely of one size: 2 leaves room for that.
     least : int
@@ -86,6 +86,11 @@ class Capped:
     def mixup(self) -> float:
         """What the strategy asks for; 0 where it asks for nothing."""
         return float(getattr(self.strategy, "mixup", 0.0))
+
+    @property
+    def n_unlabelled(self) -> int:
+        """What the strategy asks for; 0 where it asks for nothing."""
+        return int(getattr(self.strategy, "n_unlabelled", 0))
 
     def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Choice:
         """Return the rows of the strategy that are within the caps, in its order."""

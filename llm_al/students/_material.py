@@ -142,11 +142,15 @@ def bounded(training: TrainingSet, max_others: int, rng: np.random.Generator) ->
     if len(others) <= max_others:
         return training
     drawn = rng.choice(others, max_others, replace=False)
-    return rows_of(training, np.sort(np.concatenate([np.flatnonzero(training.is_human), drawn])))
+    kept = np.sort(np.concatenate([np.flatnonzero(training.is_human), drawn]))
+    return rows_of(training, kept, keeps_unlabelled=True)
 
 
-def rows_of(training: TrainingSet, rows: NDArray[np.intp]) -> TrainingSet:
-    """Return some rows of a training set, with all that belongs to them."""
+def rows_of(training: TrainingSet, rows: NDArray[np.intp], *, keeps_unlabelled: bool = False) -> TrainingSet:
+    """Return some rows of a training set, with all that belongs to them.
+
+    Folds of a cross-validation do without `unlabelled`: self-training would double what they cost.
+    """
     return replace(
         training,
         texts=[training.texts[i] for i in rows],
@@ -154,4 +158,5 @@ def rows_of(training: TrainingSet, rows: NDArray[np.intp]) -> TrainingSet:
         weights=training.weights[rows],
         embeddings=None if training.embeddings is None else training.embeddings[rows],
         is_human=None if training.is_human is None else training.is_human[rows],
+        unlabelled=training.unlabelled if keeps_unlabelled else (),
     )

@@ -20,6 +20,7 @@ from llm_al.students._material import Material, bounded, rows_of
 from llm_al.students._network import Network, choose_device, freeze, load_encoder, load_tokenizer, longest_input
 from llm_al.students._prediction import predict_features, predict_logits
 from llm_al.students._ranges import check_settings
+from llm_al.students._self_training import n_steps, with_own_labels
 from llm_al.students._threads import threads
 from llm_al.students.calibration import fit_temperature, out_of_fold, scaled_proba
 from llm_al.students.lora import merged, wants_lora, with_adapters
@@ -150,7 +151,7 @@ class Transformer:
         Parameters
         ----------
         training : TrainingSet
-            n >= 1 examples; `embeddings` are not used.
+            n >= 1 examples; `embeddings` are not used. With `unlabelled` texts it trains itself on these afterwards.
         labels : sequence of str, length c
             In the order of the columns of the targets.
         seed : int
@@ -215,7 +216,19 @@ class Transformer:
         if self.head_start == "linear" and previous is None:
             self._start_head(fitted, training)
         self._train(fitted, training, seed)
+        if len(training.unlabelled):
+            self._train_itself(fitted, training, seed)
         return fitted
+
+    def _train_itself(self, fitted: "FittedTransformer", training: TrainingSet, seed: int) -> None:
+        """Go on with the labels and with what the network holds of unlabelled texts."""
+        texts = training.unlabelled
+        features = fitted.features(texts)
+        given = with_own_labels(training, texts, features, fitted.logits_of(features), seed)
+        if len(given) == len(training):
+            return
+        steps = n_steps(self.recipe.n_steps(len(training)), len(given), self.batch_size)
+        replace(self, min_steps=steps, max_steps=steps)._train(fitted, given, seed)
 
     def _start_head(self, fitted: "FittedTransformer", training: TrainingSet) -> None:
         features = fitted.features(training.texts)
@@ -289,6 +302,14 @@ class FittedTransformer:
     def predict_logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return logits before the temperature, shape (n, c)."""
         return self._computed(predict_logits, texts)
+
+    def logits_of(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the logits before the temperature that the head gives to `features`, shape (n, c)."""
+        weight, bias = (
+            part.detach().float().cpu().numpy() for part in (self.network.head.weight, self.network.head.bias)
+        )
+        logits: NDArray[np.float64] = self.network.scale * features @ weight.T.astype(np.float64) + bias
+        return logits
 
     def features(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the unit vectors that the head sees, shape (n, d)."""

@@ -1,0 +1,154 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llm_al.errors import ConfigError, StudentError
+from llm_al.students import load
+from llm_al.students._folder import Header, new_folder, write_header
+from llm_al.students.blend import Blend, FittedBlend, Share
+from llm_al.students.head import FittedHead
+from llm_al.students.saved import why_chosen
+from llm_al.students.transformer import FittedTransformer, Transformer
+from llm_al.types import TrainingSet
+
+LABELS = ("animals", "money")
+FAST: dict[str, Any] = {
+    "options": {"transformer": {"encoder_lr": 1e-3, "epochs": 2}},
+    "n_folds": 2,
+    "min_labels": 4,
+    "min_labels_per_class": 1,
+}
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts each fine-tuning was given, in turn."""
+    sizes: list[int] = []
+    fit = Transformer.fit
+
+    def counting(self: Transformer, training: TrainingSet, **named: Any) -> FittedTransformer:
+        sizes.append(len(training))
+        return fit(self, training, **named)
+
+    monkeypatch.setattr(Transformer, "fit", counting)
+    return sizes
+
+
+def _with_vectors(training: TrainingSet, *, useless: bool) -> TrainingSet:
+    noise = np.random.default_rng(0).normal(size=(len(training), 32))
+    perfect = np.eye(2, 32)[training.targets.argmax(axis=1)]
+    return replace(training, embeddings=(noise if useless else perfect).astype(np.float32))
+
+
+def test_vectors_that_say_nothing_leave_all_to_the_fine_tuned_part(
+    tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path
+) -> None:
+    training = _with_vectors(two_topics, useless=True)
+    slow = {**FAST, "options": {"transformer": {"encoder_lr": 1e-3, "epochs": 12}}}
+    fitted = Blend(tiny_encoder, **slow).fit(training, labels=LABELS, seed=0)
+    assert fitted.share.value >= 0.75
+    assert fitted.share.n_labels == len(training)
+    assert "the fine-tuned encoder counts" in fitted.share.reason
+    fitted.save(tmp_path / "student")
+    again = load(tmp_path / "student")
+    vectors = training.embeddings
+    assert np.allclose(
+        again.predict_proba(training.texts, embeddings=vectors),
+        fitted.predict_proba(training.texts, embeddings=vectors),
+    )
+    assert why_chosen(tmp_path / "student") == fitted.share.reason
+
+
+def test_where_the_head_is_sure_and_right_it_counts(tiny_encoder: str, two_topics: TrainingSet) -> None:
+    training = _with_vectors(two_topics, useless=False)
+    fitted = Blend(tiny_encoder, **FAST).fit(training, labels=LABELS, seed=0)
+    assert fitted.share.value < 0.75
+    proba = fitted.predict_proba(training.texts, embeddings=training.embeddings)
+    assert np.allclose(proba.sum(axis=1), 1.0)
+    assert (proba.argmax(axis=1) == training.targets.argmax(axis=1)).all()
+    assert fitted.predict([]) == []
+
+
+def test_the_mixture_is_what_the_parts_say(tiny_encoder: str, two_topics: TrainingSet) -> None:
+    training = _with_vectors(two_topics, useless=False)
+    recipe = Blend(tiny_encoder, **FAST)
+    fitted = recipe._fit(Share(0.25, "", 12, 1.0), training, LABELS, 0)
+    assert fitted.transformer is not None
+    head = fitted.head.predict_proba(training.texts, embeddings=training.embeddings)
+    tuned = fitted.transformer.predict_proba(training.texts)
+    assert np.allclose(fitted.predict_proba(training.texts, embeddings=training.embeddings), 0.25 * tuned + 0.75 * head)
+
+
+def test_few_labels_and_one_class_leave_the_head_alone(
+    tiny_encoder: str, two_topics: TrainingSet, counted: list[int], tmp_path: Path
+) -> None:
+    training = _with_vectors(two_topics, useless=False)
+    few = Blend(tiny_encoder, min_labels=20).fit(training, labels=LABELS, seed=0)
+    assert "12 labels of people are no test (20 are)" in few.share.reason
+    one_class = replace(training, targets=np.eye(2)[np.zeros(len(training), dtype=int)])
+    alone = Blend(tiny_encoder, **FAST).fit(one_class, labels=LABELS, seed=0)
+    assert "all of one class" in alone.share.reason
+    assert counted == []
+    few.save(tmp_path / "student")
+    again = load(tmp_path / "student")
+    assert isinstance(again, FittedBlend)
+    assert again.transformer is None
+    assert isinstance(again.head, FittedHead)
+
+
+def test_the_fine_tuned_part_learns_from_people_alone(
+    tiny_encoder: str, two_topics: TrainingSet, counted: list[int]
+) -> None:
+    is_human = np.arange(len(two_topics)) < 8
+    training = replace(_with_vectors(two_topics, useless=True), is_human=is_human)
+    fitted = Blend(tiny_encoder, **FAST).fit(training, labels=LABELS, seed=0)
+    assert counted[:2] == [4, 4]
+    assert counted[2:] == ([8] if fitted.share.value else [])
+
+
+def test_shares_hold_until_labels_have_grown(tiny_encoder: str, two_topics: TrainingSet, counted: list[int]) -> None:
+    recipe = Blend(tiny_encoder, **FAST, recheck_growth=1.5)
+    training = _with_vectors(two_topics, useless=True)
+    first = recipe.fit(replace(training, is_human=np.arange(12) < 8), labels=LABELS, seed=0)
+    counted.clear()
+    held = recipe.fit_from(first, replace(training, is_human=np.arange(12) < 10), labels=LABELS, seed=0)
+    assert held.share == first.share
+    assert len(counted) <= 1
+    counted.clear()
+    anew = recipe.fit_from(first, training, labels=LABELS, seed=0)
+    assert anew.share.n_labels == 12
+    assert len(counted) >= 2
+    other = recipe.fit_from(first, training, labels=("a", "b"), seed=0)
+    assert other.share.n_labels == 12
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_folds": 1}, "blend n_folds is 1; it must be at least 2"),
+        ({"recheck_growth": 0.5}, "blend recheck_growth is 0.5"),
+        ({"options": {"setfit": {}}}, "blend has options for 'setfit'; give them for: head, transformer"),
+        ({"options": {"head": {"depth": 3}}}, "blend options of head have 'depth'; allowed: "),
+    ],
+)
+def test_wrong_settings_show_before_anything_is_trained(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Blend("offline", **settings)
+
+
+def test_a_damaged_share_is_a_clear_error(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "student") as fresh:
+        write_header(fresh, Header("blend", LABELS, 1.0, {"student": {"model": "offline"}}))
+    with pytest.raises(StudentError, match="holds no share that can be read"):
+        load(tmp_path / "student")
+
+
+def test_without_an_example_names_have_to_do(tiny_encoder: str) -> None:
+    empty = TrainingSet([], np.zeros((0, 2)), np.zeros(0))
+    with pytest.raises(StudentError, match="no example to train on"):
+        Blend(tiny_encoder).fit(empty, labels=LABELS, seed=0)
+    named = replace(empty, label_embeddings=np.eye(2, 32, dtype=np.float32))
+    assert Blend(tiny_encoder).fit(named, labels=LABELS, seed=0).labels == LABELS
