@@ -7,6 +7,7 @@ from llm_al.answers import read_answers
 from llm_al.consensus.dawid_skene import OneCoin
 from llm_al.corpus import Corpus
 from llm_al.pool import PoolView
+from llm_al.pseudo_labels.adaptive import Adaptive
 from llm_al.pseudo_labels.caps import Capped
 from llm_al.pseudo_labels.guard import Guard
 from llm_al.pseudo_labels.none import NoPseudo
@@ -171,3 +172,25 @@ def test_the_guard_sees_propagated_labels_as_they_would_be_without_those_it_test
     assert len(told) == len(pseudo)
     assert not (told.targets.argmax(axis=1) == 0).any()
     assert (pseudo.targets.argmax(axis=1) == 0).any()
+
+
+def test_a_student_that_changes_its_encoder_is_given_texts_to_train_itself_on() -> None:
+    world = World(n=100)
+    annotations = [*world.people(range(20)), Annotation("e30", NONE_OF_THESE, "ann", kind=AnnotatorKind.HUMAN)]
+    answers = read_answers(annotations, world.corpus, OneCoin(NAMES))
+
+    def unlabelled(n: int, *, is_outgrown: bool) -> Any:
+        corpus = world.corpus
+        view = PoolView(corpus.texts, corpus.embeddings, 2, answers.human, ~answers.is_asked, is_outgrown=is_outgrown)
+        mix = Supervision(Capped(Adaptive(n_unlabelled=n)), None).mix
+        mixture = mix(view, answers, {}, np.random.default_rng(0))
+        return mixture, mixture.training_set(corpus)
+
+    mixture, training = unlabelled(40, is_outgrown=True)
+    assert len(mixture.unlabelled) == len(training.unlabelled) == 40
+    assert mixture.unlabelled.min() >= 20
+    assert 30 not in mixture.unlabelled
+    assert training.unlabelled[0] == world.corpus.texts[int(mixture.unlabelled[0])]
+    assert len(unlabelled(1000, is_outgrown=True)[1].unlabelled) == 79
+    assert not len(unlabelled(40, is_outgrown=False)[1].unlabelled)
+    assert not len(unlabelled(0, is_outgrown=True)[1].unlabelled)
