@@ -151,8 +151,9 @@ class PseudoLabelSettings(Section):
     """Self-training."""
 
     name: str = "adaptive"
-    """`adaptive` (`propagation` while the student stands on frozen vectors, self-training within a round when it is fine-tuned), `none`,
-    `hast`, `ust`, `verips`, `nest`, `actune`, `curriculum`, `soft`, `propagation`, or a plug-in."""
+    """`adaptive` (`propagation` while the student stands on frozen vectors, self-training within a round when it is
+    fine-tuned), `none`, `hast`, `ust`, `verips`, `nest`, `actune`, `curriculum`, `soft`, `propagation`, or a
+    plug-in."""
     class_cap: float | None = Field(2.0, ge=1.0)
     """No class keeps more than this multiple of the even share; None keeps all."""
     guard: bool = True
