@@ -291,8 +291,8 @@ class Supervision:
         return replace(mixture, summary=told, written=taken)
 
     def _unlabelled(self, view: PoolView, answers: Answers, rng: np.random.Generator) -> Positions:
-        """Return the rows on which a student that changes its encoder trains itself."""
-        n = int(getattr(self.pseudo_labeler, "n_unlabelled", 0)) if view.is_outgrown else 0
+        """Return the rows on which a student trains itself, if it changes its encoder; another makes no use of them."""
+        n = int(getattr(self.pseudo_labeler, "n_unlabelled", 0))
         free = np.flatnonzero(~view.is_labeled & ~answers.is_outside) if n else np.zeros(0, dtype=np.intp)
         return np.sort(rng.choice(free, min(n, len(free)), replace=False)) if len(free) else free
 

@@ -59,7 +59,8 @@ class Blend:
     mixture is better than either (a linear opinion pool [1]_); where one knows nothing its share is 0. Shares are
     measured by cross-fitting both on people's labels, by log loss.
 
-    The fine-tuned part learns from people's labels alone, so that it does not learn the head's mistakes.
+    The fine-tuned part learns from people's labels, and from labels of its own, so that it does not learn the head's
+    mistakes.
 
     Parameters
     ----------
@@ -164,7 +165,7 @@ class Blend:
         recipe = self._part("transformer")
         if share.temperature is not None:
             recipe = replace(uncalibrated(recipe), temperature=share.temperature)
-        human = rows_of(training, human_rows(training))
+        human = rows_of(training, human_rows(training), keeps_unlabelled=True)
         return FittedBlend(head, recipe.fit(human, labels=labels, seed=seed), share, self)
 
     def _measured(self, training: TrainingSet, labels: Sequence[str], seed: int) -> Share:
