@@ -20,7 +20,7 @@ from llm_al.students._material import Material, bounded, rows_of
 from llm_al.students._network import Network, choose_device, freeze, load_encoder, load_tokenizer, longest_input
 from llm_al.students._prediction import predict_features, predict_logits
 from llm_al.students._ranges import check_settings
-from llm_al.students._self_training import n_steps, with_own_labels
+from llm_al.students._self_training import OwnLabels, n_steps, with_own_labels
 from llm_al.students._threads import threads
 from llm_al.students.calibration import fit_temperature, out_of_fold, scaled_proba
 from llm_al.students.lora import merged, wants_lora, with_adapters
@@ -32,6 +32,8 @@ __all__ = ["FittedTransformer", "Transformer"]
 
 _KIND = "transformer"
 _TENSORS = "model.safetensors"
+_OWN = "verdict"
+"""Key of the header under which the report looks for a reason."""
 
 
 @dataclass(frozen=True)
@@ -216,19 +218,18 @@ class Transformer:
         if self.head_start == "linear" and previous is None:
             self._start_head(fitted, training)
         self._train(fitted, training, seed)
-        if len(training.unlabelled):
-            self._train_itself(fitted, training, seed)
-        return fitted
+        return replace(fitted, own=self._train_itself(fitted, training, seed)) if len(training.unlabelled) else fitted
 
-    def _train_itself(self, fitted: "FittedTransformer", training: TrainingSet, seed: int) -> None:
+    def _train_itself(self, fitted: "FittedTransformer", training: TrainingSet, seed: int) -> OwnLabels:
         """Go on with the labels and with what the network holds of unlabelled texts."""
         texts = training.unlabelled
         features = fitted.features(texts)
-        given = with_own_labels(training, texts, features, fitted.logits_of(features), seed)
-        if len(given) == len(training):
-            return
-        steps = n_steps(self.recipe.n_steps(len(training)), len(given), self.batch_size)
-        replace(self, min_steps=steps, max_steps=steps)._train(fitted, given, seed)
+        logits = fitted.logits_of(features)
+        given, own = with_own_labels(training, texts, features, logits, temperature=self.temperature, seed=seed)
+        if own.n_kept:
+            steps = n_steps(self.recipe.n_steps(len(training)), len(given), self.batch_size)
+            replace(self, min_steps=steps, max_steps=steps)._train(fitted, given, seed)
+        return own
 
     def _start_head(self, fitted: "FittedTransformer", training: TrainingSet) -> None:
         features = fitted.features(training.texts)
@@ -288,6 +289,8 @@ class FittedTransformer:
     student: Transformer
     max_tokens: int
     temperature: float = 1.0
+    own: OwnLabels | None = None
+    """What it trained itself on; None where it learned from labels alone."""
 
     @property
     def has_own_encoder(self) -> bool:
@@ -345,7 +348,8 @@ class FittedTransformer:
             If the disk is full; an older student in `folder` is kept.
         """
         with new_folder(folder) as fresh:
-            write_header(fresh, Header(_KIND, self.labels, self.temperature, asdict(self.student)))
+            told = {} if self.own is None else {_OWN: {**asdict(self.own), "reason": self.own.reason}}
+            write_header(fresh, Header(_KIND, self.labels, self.temperature, {**asdict(self.student), **told}))
             # Encoders that tie tensors together are written once and tied again on loading.
             save_model(self.network, str(fresh / _TENSORS))
             encoder: Any = self.network.encoder
@@ -362,7 +366,8 @@ class FittedTransformer:
             If a part is missing or damaged.
         """
         folder, header = Path(folder), read_header(folder)
-        student = Transformer(**header.settings)
+        student = Transformer(**{name: value for name, value in header.settings.items() if name != _OWN})
+        own = header.settings.get(_OWN)
         encoder, config = load_encoder(folder, has_weights=False)
         network = Network(encoder, config.hidden_size, len(header.labels), student.scale, student.precision)
         try:
@@ -374,4 +379,5 @@ class FittedTransformer:
             network.wrap = Compiled
         tokenizer = load_tokenizer(folder)
         max_tokens = longest_input(config, tokenizer, student.max_tokens)
-        return cls(network, tokenizer, header.labels, student, max_tokens, header.temperature)
+        known = None if own is None else OwnLabels(own["n_drawn"], own["n_kept"], own["expected"])
+        return cls(network, tokenizer, header.labels, student, max_tokens, header.temperature, known)

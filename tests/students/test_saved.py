@@ -61,7 +61,7 @@ def test_a_folder_without_a_student_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_an_unknown_kind_names_the_known_ones(tmp_path: Path) -> None:
     _save(tmp_path / "student", kind="oracle")
-    with pytest.raises(StudentError, match=r"of kind 'oracle'; this version reads: auto, head, .*transformer"):
+    with pytest.raises(StudentError, match=r"of kind 'oracle'; this version reads: auto, blend, head, .*transformer"):
         load(tmp_path / "student")
 
 

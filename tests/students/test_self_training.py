@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from llm_al.students import transformer as module
 from llm_al.students._material import Material, bounded, rows_of
 from llm_al.students._self_training import n_steps, with_own_labels
+from llm_al.students.saved import load, why_chosen
 from llm_al.students.transformer import Transformer
 from llm_al.types import TrainingSet
 
@@ -39,13 +41,15 @@ def test_texts_on_which_network_and_neighbours_agree_are_added(two_topics: Train
     # One text is held to be of the other class than all texts near it.
     logits[7] = logits[7][::-1]
     texts = [f"text {i}" for i in range(60)]
-    given = with_own_labels(two_topics, texts, features, logits, 0)
+    given, own = with_own_labels(two_topics, texts, features, logits, temperature=2.0, seed=0)
     added = given.texts[len(two_topics) :]
     assert "text 7" not in added
     assert len(added) == 59
-    own = given.targets[len(two_topics) :]
-    assert (own.argmax(axis=1) == [side[int(text.split()[1])] for text in added]).all()
-    assert np.allclose(own.max(axis=1), 1 / (1 + np.exp(-2.0)))
+    assert (own.n_drawn, own.n_kept) == (60, 59)
+    assert own.expected == pytest.approx(1 / (1 + np.exp(-1.0)))
+    targets = given.targets[len(two_topics) :]
+    assert (targets.argmax(axis=1) == [side[int(text.split()[1])] for text in added]).all()
+    assert np.allclose(targets.max(axis=1), 1 / (1 + np.exp(-2.0)))
     assert np.array_equal(given.targets[: len(two_topics)], two_topics.targets)
     assert (given.weights > 0).all()
     assert not len(given.unlabelled)
@@ -57,7 +61,7 @@ def test_it_goes_on_as_long_as_before_or_for_a_pass() -> None:
 
 
 def test_a_fit_with_unlabelled_texts_goes_on_with_them(
-    tiny_encoder: str, two_topics: TrainingSet, trained_on: list[tuple[Material, int]]
+    tiny_encoder: str, two_topics: TrainingSet, trained_on: list[tuple[Material, int]], tmp_path: Path
 ) -> None:
     recipe = Transformer(tiny_encoder, encoder_lr=1e-3, epochs=10)
     more = [f"{text} indeed" for text in two_topics.texts] * 3
@@ -73,14 +77,21 @@ def test_a_fit_with_unlabelled_texts_goes_on_with_them(
     texts = list(two_topics.texts)
     assert np.allclose(fitted.predict_proba(texts), again.predict_proba(texts))
     assert not np.allclose(fitted.predict_proba(texts), plain.predict_proba(texts))
+    assert fitted.own is not None
+    assert plain.own is None
+    fitted.save(tmp_path / "student")
+    assert load(tmp_path / "student").own == fitted.own
+    assert f"trained itself on {fitted.own.n_kept} of 36 texts" in why_chosen(tmp_path / "student")
 
 
 def test_where_it_is_sure_of_nothing_it_stays_as_it_is(
     tiny_encoder: str, two_topics: TrainingSet, trained_on: list[tuple[Material, int]]
 ) -> None:
     # Vectors of nothing leave every text with all classes alike.
-    unsure = with_own_labels(two_topics, ["a", "b", "c"], np.eye(3, 8), np.zeros((3, 2)), 0)
+    torn = np.zeros((3, 2))
+    unsure, own = with_own_labels(two_topics, ["a", "b", "c"], np.eye(3, 8), torn, temperature=1.0, seed=0)
     assert len(unsure) == len(two_topics)
+    assert (own.n_kept, own.expected) == (0, 0.0)
     fit = Transformer(tiny_encoder, epochs=1, max_steps=1, head_lr=1e-9).fit
     fit(replace(two_topics, unlabelled=[two_topics.texts[0]]), labels=LABELS, seed=0)
     assert len(trained_on) == 1
