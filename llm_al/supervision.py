@@ -18,7 +18,7 @@ from llm_al.pseudo_labels.guard import Guard, Rows
 from llm_al.pseudo_labels.harm import HarmCheck
 from llm_al.pseudo_labels.llm_rows import Labelled, LLMRows, Prepared
 from llm_al.pseudo_labels.precision import PrecisionEstimate
-from llm_al.types import Positions, Proba, Source, TrainingSet
+from llm_al.types import ChooseOwn, Positions, Proba, Source, TrainingSet
 
 __all__ = ["Mixture", "Summary", "Supervision"]
 
@@ -68,6 +68,8 @@ class Mixture:
         As in `TrainingSet`.
     unlabelled : ndarray of shape (u,)
         Pool rows on which the student trains itself.
+    choose_own : callable or None
+        As in `TrainingSet`.
     """
 
     positions: Positions
@@ -77,6 +79,7 @@ class Mixture:
     written: TrainingSet | None = None
     mixup: float = 0.0
     unlabelled: Positions = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    choose_own: ChooseOwn | None = None
 
     def pseudo_to_json(self) -> dict[str, list[int]]:
         """Return which rows have a pseudo-label, and which, as plain values."""
@@ -99,6 +102,7 @@ class Mixture:
             is_human=is_human,
             mixup=self.mixup,
             unlabelled=corpus.texts_at(self.unlabelled),
+            choose_own=self.choose_own,
         )
         return real if self.written is None else _joined(real, self.written)
 
@@ -218,6 +222,7 @@ class Supervision:
             self._with_precision(summary, view, used.get(Source.PSEUDO), rng),
             mixup=float(getattr(self.pseudo_labeler, "mixup", 0.0)) if Source.PSEUDO in used else 0.0,
             unlabelled=self._unlabelled(view, answers, rng),
+            choose_own=getattr(self.pseudo_labeler, "own_labels", None),
         )
         return mixture if written is None else self._with_written(mixture, view, written, rng)
 

@@ -5,7 +5,7 @@ Arrays follow one notation throughout: ``n`` examples, ``c`` classes, ``d`` embe
 stable string, a *position* a row of the view at hand.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -320,6 +320,10 @@ class AnnotatorQuality:
     """Answers that could be compared with a person's."""
 
 
+ChooseOwn = Callable[[Embeddings, Proba, np.random.Generator], tuple[Positions, NDArray[np.float64]]]
+"""Which labels of its own a student may learn from; see `TrainingSet`."""
+
+
 @dataclass(frozen=True)
 class TrainingSet:
     """What a student learns from.
@@ -342,6 +346,8 @@ class TrainingSet:
         Alpha of the Beta distribution by which a student that can do so mixes pairs of rows; 0 is not at all.
     unlabelled : sequence of str
         Texts on which a student that can do so trains itself, once it has learned the rest.
+    choose_own : callable or None
+        Says which of these it may: from its own unit features (u, d) and probabilities (u, c) to rows and weights (k,).
     """
 
     texts: Sequence[str]
@@ -352,6 +358,7 @@ class TrainingSet:
     is_human: NDArray[np.bool_] | None = None
     mixup: float = 0.0
     unlabelled: Sequence[str] = ()
+    choose_own: ChooseOwn | None = None
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -61,7 +61,7 @@ def test_options_are_constructor_fields() -> None:
 
 
 def test_names_are_sorted() -> None:
-    assert registry.names("student") == ["auto", "distilled", "head", "setfit", "transformer"]
+    assert registry.names("student") == ["auto", "blend", "distilled", "head", "setfit", "transformer"]
 
 
 def test_installed_plug_ins_are_found_beside_the_built_in(installed: None) -> None:

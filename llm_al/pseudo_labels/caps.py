@@ -9,7 +9,7 @@ from llm_al.errors import ConfigError
 from llm_al.pool import PoolView
 from llm_al.protocols import PseudoLabeler
 from llm_al.pseudo_labels._choice import Choice, Chosen, check, choose, is_among_best
-from llm_al.types import Proba
+from llm_al.types import ChooseOwn, Proba
 
 __all__ = ["Capped", "class_cap"]
 
@@ -61,7 +61,7 @@ class Capped:
     Parameters
     ----------
     strategy : PseudoLabeler
-        Its `mixup` and `n_unlabelled` are passed on.
+        Its `mixup`, `n_unlabelled` and `own_labels` are passed on.
     multiple : float
         At least 1, which makes classes equal. Classes of a pool are rarely of one size: 2 leaves room for that.
     least : int
@@ -91,6 +91,12 @@ class Capped:
     def n_unlabelled(self) -> int:
         """What the strategy asks for; 0 where it asks for nothing."""
         return int(getattr(self.strategy, "n_unlabelled", 0))
+
+    @property
+    def own_labels(self) -> ChooseOwn | None:
+        """What the strategy says of labels that a student gives within a round."""
+        given: ChooseOwn | None = getattr(self.strategy, "own_labels", None)
+        return given
 
     def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Choice:
         """Return the rows of the strategy that are within the caps, in its order."""

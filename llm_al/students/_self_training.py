@@ -1,13 +1,10 @@
 """One round of self-training inside a fit: what the network holds of unlabelled texts, where its neighbours agree."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_al.pool import PoolView
-from llm_al.pseudo_labels.hast import Hast
 from llm_al.students.calibration import scaled_proba
 from llm_al.types import TrainingSet
 
@@ -41,39 +38,32 @@ class OwnLabels:
 
 def with_own_labels(
     training: TrainingSet,
-    texts: Sequence[str],
     features: NDArray[np.float64],
     logits: NDArray[np.float64],
     *,
     temperature: float,
     seed: int,
 ) -> tuple[TrainingSet, OwnLabels]:
-    """Return the training set with the texts whose label the network and their neighbours agree on [1]_.
+    """Return the training set with those of `unlabelled` that its `choose_own` lets in.
 
-    Neighbours are found among `features`, by the network that gave the logits, as the paper does. Targets are the
-    network's probabilities instead of its label alone: on held-out rows of trec6 soft ones were as good or better.
+    Targets are the network's probabilities instead of its label alone: on held-out rows of trec6 soft ones were as good
+    or better.
 
     Parameters
     ----------
     training : TrainingSet
-    texts : sequence of str, length m
-        Without a label.
+        With m unlabelled texts.
     features : ndarray of shape (m, d)
         Unit rows.
     logits : ndarray of shape (m, c)
+        Before the temperature.
     temperature : float
-        By which the estimate divides the logits; the paper's rule does not.
+        By which the estimate divides the logits; targets are as the network says.
     seed : int
-
-    References
-    ----------
-    .. [1] Schroeder & Heyer (2024). Self-Training for Sample-Efficient Active Learning for Text Classification with
-           Pre-Trained Language Models. Findings of EMNLP.
     """
-    proba = scaled_proba(logits, 1.0)
-    unknown = np.full(len(texts), -1, dtype=np.int64)
-    view = PoolView(texts, features.astype(np.float32), proba.shape[1], unknown, unknown < 0, proba)
-    rows, _, weights = Hast().pseudo_label(view, np.random.default_rng([seed, 2]))
+    texts, proba = training.unlabelled, scaled_proba(logits, 1.0)
+    assert training.choose_own is not None
+    rows, weights = training.choose_own(features.astype(np.float32), proba, np.random.default_rng([seed, 2]))
     likeliest = scaled_proba(logits[rows], temperature).max(axis=1, initial=0.0)
     own = OwnLabels(len(texts), len(rows), float(likeliest.mean()) if len(rows) else 0.0)
     joined = replace(
@@ -84,6 +74,7 @@ def with_own_labels(
         embeddings=None,
         is_human=None,
         unlabelled=(),
+        choose_own=None,
     )
     return joined, own
 

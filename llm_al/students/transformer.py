@@ -218,14 +218,14 @@ class Transformer:
         if self.head_start == "linear" and previous is None:
             self._start_head(fitted, training)
         self._train(fitted, training, seed)
-        return replace(fitted, own=self._train_itself(fitted, training, seed)) if len(training.unlabelled) else fitted
+        own = self._train_itself(fitted, training, seed) if _wants_itself(training) else None
+        return replace(fitted, own=own)
 
     def _train_itself(self, fitted: "FittedTransformer", training: TrainingSet, seed: int) -> OwnLabels:
         """Go on with the labels and with what the network holds of unlabelled texts."""
-        texts = training.unlabelled
-        features = fitted.features(texts)
+        features = fitted.features(training.unlabelled)
         logits = fitted.logits_of(features)
-        given, own = with_own_labels(training, texts, features, logits, temperature=self.temperature, seed=seed)
+        given, own = with_own_labels(training, features, logits, temperature=self.temperature, seed=seed)
         if own.n_kept:
             steps = n_steps(self.recipe.n_steps(len(training)), len(given), self.batch_size)
             replace(self, min_steps=steps, max_steps=steps)._train(fitted, given, seed)
@@ -268,6 +268,10 @@ class Transformer:
         likeliest = np.eye(len(labels))[training.targets.argmax(axis=1)]
         seen = ~np.isnan(logits[:, 0])
         return fit_temperature(logits[seen], likeliest[seen], training.weights[seen], expected=self.temperature)
+
+
+def _wants_itself(training: TrainingSet) -> bool:
+    return bool(len(training.unlabelled)) and training.choose_own is not None
 
 
 def _with_others(recipe: Recipe, material: Material) -> Recipe:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llm_al.pseudo_labels.adaptive import Adaptive
 from llm_al.students import transformer as module
 from llm_al.students._material import Material, bounded, rows_of
 from llm_al.students._self_training import n_steps, with_own_labels
@@ -41,7 +42,8 @@ def test_texts_on_which_network_and_neighbours_agree_are_added(two_topics: Train
     # One text is held to be of the other class than all texts near it.
     logits[7] = logits[7][::-1]
     texts = [f"text {i}" for i in range(60)]
-    given, own = with_own_labels(two_topics, texts, features, logits, temperature=2.0, seed=0)
+    training = replace(two_topics, unlabelled=texts, choose_own=Adaptive().own_labels)
+    given, own = with_own_labels(training, features, logits, temperature=2.0, seed=0)
     added = given.texts[len(two_topics) :]
     assert "text 7" not in added
     assert len(added) == 59
@@ -68,12 +70,12 @@ def test_a_fit_with_unlabelled_texts_goes_on_with_them(
     plain = recipe.fit(two_topics, labels=LABELS, seed=0)
     assert [len(material) for material, _ in trained_on] == [12]
     trained_on.clear()
-    fitted = recipe.fit(replace(two_topics, unlabelled=more), labels=LABELS, seed=0)
+    fitted = recipe.fit(replace(two_topics, unlabelled=more, choose_own=Adaptive().own_labels), labels=LABELS, seed=0)
     (first, planned), (second, went_on) = trained_on
     assert len(first) == 12
     assert 12 < len(second) <= 48
     assert went_on >= planned
-    again = recipe.fit(replace(two_topics, unlabelled=more), labels=LABELS, seed=0)
+    again = recipe.fit(replace(two_topics, unlabelled=more, choose_own=Adaptive().own_labels), labels=LABELS, seed=0)
     texts = list(two_topics.texts)
     assert np.allclose(fitted.predict_proba(texts), again.predict_proba(texts))
     assert not np.allclose(fitted.predict_proba(texts), plain.predict_proba(texts))
@@ -89,11 +91,12 @@ def test_where_it_is_sure_of_nothing_it_stays_as_it_is(
 ) -> None:
     # Vectors of nothing leave every text with all classes alike.
     torn = np.zeros((3, 2))
-    unsure, own = with_own_labels(two_topics, ["a", "b", "c"], np.eye(3, 8), torn, temperature=1.0, seed=0)
+    training = replace(two_topics, unlabelled=["a", "b", "c"], choose_own=Adaptive().own_labels)
+    unsure, own = with_own_labels(training, np.eye(3, 8), torn, temperature=1.0, seed=0)
     assert len(unsure) == len(two_topics)
     assert (own.n_kept, own.expected) == (0, 0.0)
     fit = Transformer(tiny_encoder, epochs=1, max_steps=1, head_lr=1e-9).fit
-    fit(replace(two_topics, unlabelled=[two_topics.texts[0]]), labels=LABELS, seed=0)
+    fit(replace(training, unlabelled=[two_topics.texts[0]]), labels=LABELS, seed=0)
     assert len(trained_on) == 1
 
 
