@@ -297,9 +297,9 @@ class Supervision:
 
     def _unlabelled(self, view: PoolView, answers: Answers, rng: np.random.Generator) -> Positions:
         """Return the rows on which a student trains itself, if it changes its encoder; another makes no use of them."""
-        n = int(getattr(self.pseudo_labeler, "n_unlabelled", 0))
-        free = np.flatnonzero(~view.is_labeled & ~answers.is_outside) if n else np.zeros(0, dtype=np.intp)
-        return np.sort(rng.choice(free, min(n, len(free)), replace=False)) if len(free) else free
+        draw: Any = getattr(self.pseudo_labeler, "draw", None)
+        drawn: Positions = np.zeros(0, dtype=np.intp) if draw is None else draw(view, rng)
+        return drawn[~answers.is_outside[drawn]]
 
     def _pseudo(self, view: PoolView, answers: Answers, human: _Part, rng: np.random.Generator) -> _Part:
         chosen = choose(self.pseudo_labeler, view, rng)

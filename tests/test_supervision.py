@@ -179,18 +179,19 @@ def test_a_student_is_given_texts_to_train_itself_on() -> None:
     annotations = [*world.people(range(20)), Annotation("e30", NONE_OF_THESE, "ann", kind=AnnotatorKind.HUMAN)]
     answers = read_answers(annotations, world.corpus, OneCoin(NAMES))
 
-    def unlabelled(n: int, *, is_outgrown: bool) -> Any:
+    def unlabelled(n: int, *, is_outgrown: bool, least: float = 10.0) -> Any:
         corpus = world.corpus
         view = PoolView(corpus.texts, corpus.embeddings, 2, answers.human, ~answers.is_asked, is_outgrown=is_outgrown)
-        mix = Supervision(Capped(Adaptive(n_unlabelled=n)), None).mix
+        mix = Supervision(Capped(Adaptive(n_unlabelled=n, min_labels_per_class=least)), None).mix
         mixture = mix(view, answers, {}, np.random.default_rng(0))
         return mixture, mixture.training_set(corpus)
 
     mixture, training = unlabelled(40, is_outgrown=True)
-    assert len(mixture.unlabelled) == len(training.unlabelled) == 40
+    assert 39 <= len(mixture.unlabelled) == len(training.unlabelled) <= 40
     assert mixture.unlabelled.min() >= 20
     assert 30 not in mixture.unlabelled
     assert training.unlabelled[0] == world.corpus.texts[int(mixture.unlabelled[0])]
     assert len(unlabelled(1000, is_outgrown=True)[1].unlabelled) == 79
-    assert len(unlabelled(40, is_outgrown=False)[1].unlabelled) == 40
+    assert len(unlabelled(40, is_outgrown=False)[1].unlabelled) >= 39
+    assert not len(unlabelled(40, is_outgrown=True, least=10.5)[1].unlabelled)
     assert not len(unlabelled(0, is_outgrown=True)[1].unlabelled)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_al.pool import PoolView
-from llm_al.pseudo_labels._choice import Choice, Chosen, check, nothing
+from llm_al.pseudo_labels._choice import Choice, Chosen, check, nothing, sub_pool
 from llm_al.pseudo_labels.hast import Hast
 from llm_al.pseudo_labels.propagation import Propagation
 from llm_al.types import Embeddings, Positions, Proba
@@ -29,19 +29,29 @@ class Adaptive:
         What a fine-tuned student trains itself on.
     n_unlabelled : int
         Texts that a fine-tuned student draws; 0 leaves it to its labels.
+    min_labels_per_class : float
+        With fewer labels it draws none: what it would teach itself is wrong too often. On held-out rows of trec6 (one
+        seed) self-training took .01 to .02 of accuracy with 8 to 12 labels a class and gave .02 with 15 to 22.
 
     Raises
     ------
     ConfigError
-        If `n_unlabelled` is negative.
+        If `n_unlabelled` or `min_labels_per_class` is negative.
     """
 
     propagation: Propagation = field(default_factory=Propagation)
     within: Hast = field(default_factory=Hast)
     n_unlabelled: int = 2000
+    min_labels_per_class: float = 10.0
 
     def __post_init__(self) -> None:
-        check(self, n_unlabelled=0)
+        check(self, n_unlabelled=0, min_labels_per_class=0)
+
+    def draw(self, view: PoolView, rng: np.random.Generator) -> Positions:
+        """Return rows without a label, (u,) ascending, on which a student may train itself; u may be 0."""
+        n_labels = int(view.is_labeled.sum())
+        is_enough = n_labels >= self.min_labels_per_class * view.n_classes
+        return sub_pool(view, self.n_unlabelled, rng) if is_enough else np.zeros(0, dtype=np.intp)
 
     def own_labels(
         self, features: Embeddings, proba: Proba, rng: np.random.Generator

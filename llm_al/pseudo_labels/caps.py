@@ -1,6 +1,7 @@
 """Keep pseudo-labels of one class from crowding out the others."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from llm_al.errors import ConfigError
 from llm_al.pool import PoolView
 from llm_al.protocols import PseudoLabeler
 from llm_al.pseudo_labels._choice import Choice, Chosen, check, choose, is_among_best
-from llm_al.types import ChooseOwn, Proba
+from llm_al.types import ChooseOwn, Positions, Proba
 
 __all__ = ["Capped", "class_cap"]
 
@@ -61,7 +62,7 @@ class Capped:
     Parameters
     ----------
     strategy : PseudoLabeler
-        Its `mixup`, `n_unlabelled` and `own_labels` are passed on.
+        Its `mixup`, `draw` and `own_labels` are passed on.
     multiple : float
         At least 1, which makes classes equal. Classes of a pool are rarely of one size: 2 leaves room for that.
     least : int
@@ -87,10 +88,11 @@ class Capped:
         """What the strategy asks for; 0 where it asks for nothing."""
         return float(getattr(self.strategy, "mixup", 0.0))
 
-    @property
-    def n_unlabelled(self) -> int:
-        """What the strategy asks for; 0 where it asks for nothing."""
-        return int(getattr(self.strategy, "n_unlabelled", 0))
+    def draw(self, view: PoolView, rng: np.random.Generator) -> Positions:
+        """Return the rows that the strategy draws for a student to train itself on; none where it draws none."""
+        own: Any = getattr(self.strategy, "draw", None)
+        drawn: Positions = np.zeros(0, dtype=np.intp) if own is None else own(view, rng)
+        return drawn
 
     @property
     def own_labels(self) -> ChooseOwn | None:
