@@ -29,28 +29,31 @@ class Adaptive:
         What a fine-tuned student trains itself on.
     n_unlabelled : int
         Texts that a fine-tuned student draws; 0 leaves it to its labels.
+    min_labels : int
     min_labels_per_class : float
-        With fewer labels it draws none: what it would teach itself is wrong too often. On held-out rows of trec6 (one
-        seed) self-training took .01 to .02 of accuracy with 8 to 12 labels a class and gave .02 with 15 to 22.
+        With fewer labels than either allows it draws none: what it would teach itself is wrong too often. On held-out
+        rows of trec6 (one seed) self-training took .01 to .02 of accuracy with 50 and 70 labels, 8 to 12 a class, and
+        gave .02 with 90 to 130, 15 to 22 a class.
 
     Raises
     ------
     ConfigError
-        If `n_unlabelled` or `min_labels_per_class` is negative.
+        If `n_unlabelled`, `min_labels` or `min_labels_per_class` is negative.
     """
 
     propagation: Propagation = field(default_factory=Propagation)
     within: Hast = field(default_factory=Hast)
     n_unlabelled: int = 2000
-    min_labels_per_class: float = 10.0
+    min_labels: int = 80
+    min_labels_per_class: float = 15.0
 
     def __post_init__(self) -> None:
-        check(self, n_unlabelled=0, min_labels_per_class=0)
+        check(self, n_unlabelled=0, min_labels=0, min_labels_per_class=0)
 
     def draw(self, view: PoolView, rng: np.random.Generator) -> Positions:
         """Return rows without a label, (u,) ascending, on which a student may train itself; u may be 0."""
         n_labels = int(view.is_labeled.sum())
-        is_enough = n_labels >= self.min_labels_per_class * view.n_classes
+        is_enough = n_labels >= max(self.min_labels, self.min_labels_per_class * view.n_classes)
         return sub_pool(view, self.n_unlabelled, rng) if is_enough else np.zeros(0, dtype=np.intp)
 
     def own_labels(
