@@ -54,7 +54,7 @@ def test_the_last_round_is_mixed_again_as_the_loop_mixed_it(finished: Path) -> N
         loop, number = project.loop(), 3
         before = project.store.read_note(number, "supervision")
         mixture = last_mixture(loop, number)
-        assert mixture.summary.to_json() == before
+        assert mixture.summary == Summary.from_json(before)
         # The student of the round, trained again on it, says what it said.
         again = loop.students.student.fit(
             mixture.training_set(loop.corpus), labels=loop.corpus.scheme.names, seed=loop._seed(number, "student")
