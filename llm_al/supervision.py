@@ -198,7 +198,8 @@ class Supervision:
             Synthetic texts with their embeddings; those of classes without a person's label are learned from,
             unless they hurt.
         in_use : collection of Source
-            What the student of the round before learned from; the guard keeps it more readily than it lets it in.
+            What the student of the round before learned from; the guard keeps pseudo-labels more readily than it lets
+            them in.
         """
         human = _human(answers, view.n_classes, is_subjective=self.is_subjective)
         certified = _llm(view, answers, accepted)

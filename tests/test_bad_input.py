@@ -124,7 +124,7 @@ def test_a_folder_that_is_no_project_is_named(refused: Any, inputs: Path) -> Non
         ({"routing": {"audit_rate": 0.0}}, "'routing.audit_rate' is 0.0"),
         (
             {"student": {"name": "oracle"}},
-            "unknown student 'oracle'; choose from: auto, distilled, head, setfit, transformer",
+            "unknown student 'oracle'; choose from: auto, blend, distilled, head, setfit, transformer",
         ),
         ({"strategy": {"name": "margn+diverse"}}, "did you mean 'margin'?"),
         ({"human": {"annotator": "robot"}}, "unknown annotator 'robot'"),

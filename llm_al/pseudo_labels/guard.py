@@ -54,9 +54,10 @@ class Guard:
     stays if its mean paired gain is positive and at least `min_gain_se` standard errors, and its accuracy has not
     fallen by more than one standard error. For the LLM's labels the sum of gains gets ``prior_gain * (2 - labels a
     class)`` nats, at most `prior_gain` and at least 0: below two labels a class other labels help unless the evidence
-    speaks against it. A source that was let in the round before need not gain `min_gain_se` again: it stays as long as
-    its gain is positive. A verdict near the border would else flip from round to round, and take the student with it
-    (agnews, 70 labels: .88 fell to .80 for one round).
+    speaks against it. Pseudo-labels that were let in the round before need not gain `min_gain_se` again: they stay as
+    long as their gain is positive. A verdict near the border would else flip from round to round, and take the student
+    with it (agnews, 70 labels: .88 fell to .80 for one round). LLM labels may have come in without a test, so that
+    they have to pass it each time.
 
     A row counts only if the other folds have an example of its class: where every class has one label, a test on it
     would ask what nobody can know without it, and speak for any source. With fewer than `min_human` such rows nothing
@@ -154,10 +155,9 @@ class Guard:
             return self._without_comparison(int(counts.sum()), n_classes, has_llm=llm is not None)
         per_class = len(human) / human.targets.shape[1]
         bonus = self.prior_gain * float(np.clip(2.0 - per_class, 0.0, 1.0))
-        asked = {source: 0.0 if source in in_use else self.min_gain_se for source in (Source.LLM, Source.PSEUDO)}
-        known = _Known(human, counts, alone(human, tests, names), bonus, asked[Source.LLM])
+        known = _Known(human, counts, alone(human, tests, names), bonus, self.min_gain_se)
         llm_weight, llm_reason, base = self._try(known, llm, rng, name="LLM labels")
-        known = _Known(human, counts, base, min_gain_se=asked[Source.PSEUDO])
+        known = _Known(human, counts, base, min_gain_se=0.0 if Source.PSEUDO in in_use else self.min_gain_se)
         pseudo_weight, pseudo_reason, _ = self._try(known, pseudo, rng, name="pseudo-labels")
         weights = {Source.HUMAN: 1.0, Source.LLM: llm_weight, Source.PSEUDO: pseudo_weight}
         sources = tuple(source for source, weight in weights.items() if weight)
