@@ -127,6 +127,7 @@ class Learner:
             training, mixture = self._training(rng)
         self.sources = mixture.summary.sources
         self._note(mixture)
+        self._taught = training
         with self.run.timed("fit"):
             self.fitted = self._fit(training)
 
@@ -158,7 +159,7 @@ class Learner:
         human, texts = self._of_people(known), [task.texts[int(row)] for row in drawn]
         with self.run.timed("distil"):
             seeds = np.random.SeedSequence([self.run.seed, self._step]).generate_state(settings.n_teachers - 1)
-            more = [self.student.fit(human, labels=task.labels, seed=int(seed)) for seed in seeds]
+            more = [self.student.fit(self._taught, labels=task.labels, seed=int(seed)) for seed in seeds]
             soft = ensemble_proba([self._own, *more], texts, self.place.embeddings[drawn])
             training = soft_training_set(human, texts, soft, settings.human_weight)
             small = small_student(settings.student, self.place.folder, settings.options)

@@ -13,10 +13,11 @@ from llm_al.errors import ShapeError
 from llm_al.llm_votes import LLMVotes
 from llm_al.pool import PoolView
 from llm_al.protocols import PseudoLabeler
-from llm_al.pseudo_labels._choice import choose
+from llm_al.pseudo_labels._choice import Choice, choose
+from llm_al.pseudo_labels._comparison import Without
 from llm_al.pseudo_labels.guard import Guard, Rows
 from llm_al.pseudo_labels.harm import HarmCheck
-from llm_al.pseudo_labels.llm_rows import Labelled, LLMRows, Prepared
+from llm_al.pseudo_labels.llm_rows import Labelled, LLMRows
 from llm_al.pseudo_labels.precision import PrecisionEstimate
 from llm_al.types import ChooseOwn, Positions, Proba, Source, TrainingSet
 
@@ -114,31 +115,20 @@ class _Part:
     positions: Positions
     targets: Proba
     weights: NDArray[np.float64]
-    prepared: Prepared | None = None
-    without: Callable[[NDArray[np.intp]], Proba] | None = None
-    """Gives the targets as they would be without some of people's labels, named by their indices."""
+    without: Callable[[NDArray[np.intp]], Choice] | None = None
+    """Gives the part as it would be without some of people's labels, named by their indices."""
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def rows(self, view: PoolView) -> Rows:
-        def vectors(positions: Positions) -> NDArray[np.float32]:
-            return np.asarray(view.embeddings[positions], dtype=np.float32)
+        def rows_of(choice: Choice, without: Without | None = None) -> Rows:
+            positions, targets, weights = choice
+            return Rows(np.asarray(view.embeddings[positions], dtype=np.float32), targets, weights, without)
 
-        own = vectors(self.positions)
-
-        def prepared_without(unknown: NDArray[np.intp]) -> Rows:
-            assert self.prepared is not None
-            positions, targets, weights = self.prepared.rows(unknown)
-            return Rows(vectors(positions), targets, weights)
-
-        def without(unknown: NDArray[np.intp]) -> Rows:
-            assert self.without is not None
-            return Rows(own, self.without(unknown), self.weights)
-
-        if self.prepared is not None:
-            return Rows(own, self.targets, self.weights, prepared_without)
-        return Rows(own, self.targets, self.weights, None if self.without is None else without)
+        given = self.without
+        again = None if given is None else lambda unknown: rows_of(given(unknown))
+        return rows_of((self.positions, self.targets, self.weights), again)
 
     def at(self, rows: NDArray[np.intp]) -> "_Part":
         return _Part(self.positions[rows], self.targets[rows], self.weights[rows])
@@ -249,7 +239,7 @@ class Supervision:
             rng,
             certified=Labelled(certified.positions, certified.targets),
         )
-        return _Part(*prepared.rows(), prepared) if len(prepared) else certified
+        return _Part(*prepared.rows(), prepared.rows) if len(prepared) else certified
 
     def _factors(
         self, view: PoolView, parts: Mapping[Source, _Part], rng: np.random.Generator, in_use: Collection[Source]
@@ -306,9 +296,9 @@ class Supervision:
         chosen = choose(self.pseudo_labeler, view, rng)
         # What people hold to be outside of all labels must not come back through the student.
         chosen = chosen.at(~answers.is_outside[chosen.positions])
-        given = chosen.without
-        without = None if given is None else lambda unknown: given(human.positions[unknown])
-        return _Part(chosen.positions, chosen.targets, chosen.weights, without=without)
+        plain, given = chosen.plain, chosen.without
+        without = None if given is None else lambda unknown: (plain[0], given(human.positions[unknown]), plain[2])
+        return _Part(*plain, without)
 
 
 def _rows(written: TrainingSet) -> Rows:

@@ -44,6 +44,11 @@ class Chosen:
     def __len__(self) -> int:
         return len(self.positions)
 
+    @property
+    def plain(self) -> Choice:
+        """Rows, targets and weights."""
+        return self.positions, self.targets, self.weights
+
     def at(self, kept: NDArray[Any]) -> "Chosen":
         """Return some of the rows: indices, or a mask."""
         given = self.without

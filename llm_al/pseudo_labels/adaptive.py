@@ -80,8 +80,7 @@ class Adaptive:
 
     def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Choice:
         """Return rows (m,) in ascending order, soft targets (m, c) and positive weights (m,)."""
-        chosen = self.choose(view, rng)
-        return chosen.positions, chosen.targets, chosen.weights
+        return self.choose(view, rng).plain
 
     def choose(self, view: PoolView, rng: np.random.Generator) -> Chosen:
         """Return the same, with the targets that it would give without some labels."""

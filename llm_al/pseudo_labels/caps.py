@@ -102,8 +102,7 @@ class Capped:
 
     def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Choice:
         """Return the rows of the strategy that are within the caps, in its order."""
-        chosen = self.choose(view, rng)
-        return chosen.positions, chosen.targets, chosen.weights
+        return self.choose(view, rng).plain
 
     def choose(self, view: PoolView, rng: np.random.Generator) -> Chosen:
         """Return the same, with the targets that the strategy would give without some labels, if it can tell."""

@@ -102,8 +102,7 @@ class Propagation:
 
         m is 0 with too few labels or labels of one class only. A student is not needed.
         """
-        chosen = self.choose(view, rng)
-        return chosen.positions, chosen.targets, chosen.weights
+        return self.choose(view, rng).plain
 
     def choose(self, view: PoolView, rng: np.random.Generator) -> Chosen:
         """Return the same, with the targets that the same teacher would give if some labels were not known."""

@@ -1,7 +1,6 @@
 """The student that a cross-validation on people's labels finds best, round by round."""
 
 import importlib
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -22,6 +21,7 @@ from llm_al.students._cross_fit import (
 )
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._material import rows_of
+from llm_al.students._parts import make_part
 from llm_al.students._verdict import Verdict, compare, untested
 from llm_al.students.saved import load
 from llm_al.types import Embeddings, Proba, TrainingSet
@@ -209,13 +209,7 @@ class Auto:
 
     def _student(self, name: str) -> Any:
         module, cls_name = _CANDIDATES[name].split(":")
-        cls = getattr(importlib.import_module(module), cls_name)
-        options = {"model": self.model, "device": self.device, **self.options.get(name, {})}
-        known = inspect.signature(cls).parameters
-        for option in options:
-            if option not in known:
-                raise ConfigError(f"auto options of {name} have {option!r}; allowed: {', '.join(sorted(known))}")
-        return cls(**options)
+        return make_part(self, _KIND, name, getattr(importlib.import_module(module), cls_name))
 
 
 def _wants_previous(student: Any) -> bool:

@@ -1,6 +1,5 @@
 """A fine-tuned encoder and a head on frozen vectors, whose probabilities are mixed."""
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ from llm_al.protocols import FittedStudent
 from llm_al.students._cross_fit import cross_fitted, human_rows, temperature_of, uncalibrated
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._material import rows_of
+from llm_al.students._parts import make_part
 from llm_al.students.head import Head
 from llm_al.students.saved import load
 from llm_al.students.transformer import Transformer
@@ -198,12 +198,7 @@ class Blend:
         return Share(best, reason, len(human), temperature)
 
     def _part(self, name: str) -> Any:
-        cls: Any = _PARTS[name]
-        options, known = self.options.get(name, {}), inspect.signature(cls).parameters
-        for option in options:
-            if option not in known:
-                raise ConfigError(f"blend options of {name} have {option!r}; allowed: {', '.join(sorted(known))}")
-        return cls(**{"model": self.model, "device": self.device, **options})
+        return make_part(self, _KIND, name, _PARTS[name])
 
 
 def _log_loss(proba: Proba, human: TrainingSet) -> float:

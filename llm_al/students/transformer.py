@@ -227,7 +227,7 @@ class Transformer:
         logits = fitted.logits_of(features)
         given, own = with_own_labels(training, features, logits, temperature=self.temperature, seed=seed)
         if own.n_kept:
-            steps = n_steps(self.recipe.n_steps(len(training)), len(given), self.batch_size)
+            steps = min(n_steps(self.recipe.n_steps(len(training)), len(given), self.batch_size), self.max_steps)
             replace(self, min_steps=steps, max_steps=steps)._train(fitted, given, seed)
         return own
 

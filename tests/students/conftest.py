@@ -1,5 +1,7 @@
 import string
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from llm_al.students._network import without_bars
+from llm_al.students.transformer import FittedTransformer, Transformer
 from llm_al.types import TrainingSet
 
 ANIMALS = ["the cat purrs", "a dog barks", "my cat sleeps", "that dog runs", "one cat eats", "her dog jumps"]
@@ -48,3 +51,35 @@ def two_topics() -> TrainingSet:
 
 def folder_files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+FAST: dict[str, Any] = {
+    "options": {"transformer": {"encoder_lr": 1e-3, "epochs": 2}},
+    "n_folds": 2,
+    "min_labels": 4,
+    "min_labels_per_class": 1,
+}
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts each fine-tuning was given, in turn."""
+    sizes: list[int] = []
+    fit = Transformer.fit
+
+    def counting(self: Transformer, training: TrainingSet, **named: Any) -> FittedTransformer:
+        sizes.append(len(training))
+        return fit(self, training, **named)
+
+    monkeypatch.setattr(Transformer, "fit", counting)
+    return sizes
+
+
+def useless_vectors(training: TrainingSet) -> TrainingSet:
+    """Vectors that say nothing, so that a head is blind and a transformer, which reads the texts, is not."""
+    noise = np.random.default_rng(0).normal(size=(len(training), 32)).astype(np.float32)
+    return replace(training, embeddings=noise)
+
+
+def perfect_vectors(training: TrainingSet) -> TrainingSet:
+    return replace(training, embeddings=np.eye(2, 32, dtype=np.float32)[training.targets.argmax(axis=1)])

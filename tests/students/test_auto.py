@@ -13,44 +13,15 @@ from llm_al.students.auto import Auto, FittedAuto
 from llm_al.students.head import FittedHead, Head
 from llm_al.students.transformer import FittedTransformer, Transformer
 from llm_al.types import TrainingSet
+from tests.students.conftest import FAST, perfect_vectors, useless_vectors
 
 LABELS = ("animals", "money")
-FAST: dict[str, Any] = {
-    "options": {"transformer": {"encoder_lr": 1e-3, "epochs": 2}},
-    "n_folds": 2,
-    "min_labels": 4,
-    "min_labels_per_class": 1,
-}
-
-
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many texts each fine-tuning was given, in turn."""
-    sizes: list[int] = []
-    fit = Transformer.fit
-
-    def counting(self: Transformer, training: TrainingSet, **named: Any) -> FittedTransformer:
-        sizes.append(len(training))
-        return fit(self, training, **named)
-
-    monkeypatch.setattr(Transformer, "fit", counting)
-    return sizes
-
-
-def _useless_vectors(training: TrainingSet) -> TrainingSet:
-    """Vectors that say nothing, so that a head is blind and a transformer, which reads the texts, is not."""
-    noise = np.random.default_rng(0).normal(size=(len(training), 32)).astype(np.float32)
-    return replace(training, embeddings=noise)
-
-
-def _perfect_vectors(training: TrainingSet) -> TrainingSet:
-    return replace(training, embeddings=np.eye(2, 32, dtype=np.float32)[training.targets.argmax(axis=1)])
 
 
 def test_the_cheap_one_wins_where_its_vectors_tell_the_classes_apart(
     tiny_encoder: str, two_topics: TrainingSet
 ) -> None:
-    fitted = Auto(tiny_encoder, **FAST).fit(_perfect_vectors(two_topics), labels=LABELS, seed=0)
+    fitted = Auto(tiny_encoder, **FAST).fit(perfect_vectors(two_topics), labels=LABELS, seed=0)
     assert isinstance(fitted.winner, FittedHead)
     assert fitted.verdict.accuracy["head"] == 1.0
     assert (fitted.verdict.n_folds, fitted.verdict.n_labels) == (2, 12)
@@ -61,7 +32,7 @@ def test_the_cheap_one_wins_where_its_vectors_tell_the_classes_apart(
 def test_the_dear_one_wins_where_it_pays(tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path) -> None:
     settings = FAST | {"options": {"transformer": {"encoder_lr": 1e-3, "epochs": 15}}, "n_folds": 4}
     repeated = TrainingSet(list(two_topics.texts) * 2, np.tile(two_topics.targets, (2, 1)), np.ones(24))
-    fitted = Auto(tiny_encoder, **settings).fit(_useless_vectors(repeated), labels=LABELS, seed=0)
+    fitted = Auto(tiny_encoder, **settings).fit(useless_vectors(repeated), labels=LABELS, seed=0)
     assert isinstance(fitted.winner, FittedTransformer)
     assert fitted.verdict.gain >= fitted.verdict.gain_se
     assert fitted.winner.temperature == fitted.verdict.temperature
@@ -118,7 +89,7 @@ def test_a_class_without_an_example_keeps_a_probability(tiny_encoder: str, two_t
 def test_only_people_are_tested_on_and_everything_is_learned_from(
     tiny_encoder: str, two_topics: TrainingSet, counted: list[int]
 ) -> None:
-    mixed = replace(_useless_vectors(two_topics), is_human=np.array([True, False] * 6))
+    mixed = replace(useless_vectors(two_topics), is_human=np.array([True, False] * 6))
     fitted = Auto(tiny_encoder, candidates=["transformer", "head"], **FAST).fit(mixed, labels=LABELS, seed=0)
     assert fitted.verdict.n_labels == 6
     assert counted == [3, 3, 12]
@@ -130,7 +101,7 @@ def test_the_verdict_holds_until_labels_have_grown(
     auto = Auto(tiny_encoder, **FAST, recheck_growth=1.5)
     assert auto.wants_previous
     eight = [0, 1, 2, 3, 6, 7, 8, 9]
-    full = _perfect_vectors(two_topics)
+    full = perfect_vectors(two_topics)
     assert full.embeddings is not None
     small = TrainingSet([full.texts[i] for i in eight], full.targets[eight], np.ones(8), full.embeddings[eight])
     first = auto.fit(small, labels=LABELS, seed=0)
@@ -147,7 +118,7 @@ def test_the_verdict_holds_until_labels_have_grown(
 def test_another_kind_or_other_labels_are_judged_anew(
     tiny_encoder: str, two_topics: TrainingSet, counted: list[int]
 ) -> None:
-    auto, training = Auto(tiny_encoder, **FAST), _perfect_vectors(two_topics)
+    auto, training = Auto(tiny_encoder, **FAST), perfect_vectors(two_topics)
     head = Head(tiny_encoder).fit(training, labels=LABELS, seed=0)
     first = auto.fit_from(head, training, labels=LABELS, seed=0)
     assert counted == [6, 6]
@@ -182,12 +153,12 @@ def test_a_candidate_that_diverges_loses_and_says_so(
 
     monkeypatch.setattr(Transformer, "fit", diverge)
     with caplog.at_level(logging.WARNING):
-        fitted = Auto(tiny_encoder, **FAST).fit(_useless_vectors(two_topics), labels=LABELS, seed=0)
+        fitted = Auto(tiny_encoder, **FAST).fit(useless_vectors(two_topics), labels=LABELS, seed=0)
     assert fitted.verdict.chosen == "head"
     assert "the candidate transformer is out: training diverged 3 times" in caplog.text
     monkeypatch.setattr(Head, "fit", diverge)
     with pytest.raises(StudentError, match="none of head, transformer can be trained; see the log"):
-        Auto(tiny_encoder, **FAST).fit(_useless_vectors(two_topics), labels=LABELS, seed=0)
+        Auto(tiny_encoder, **FAST).fit(useless_vectors(two_topics), labels=LABELS, seed=0)
 
 
 @pytest.mark.parametrize(

@@ -11,42 +11,16 @@ from llm_al.students._folder import Header, new_folder, write_header
 from llm_al.students.blend import Blend, FittedBlend, Share
 from llm_al.students.head import FittedHead
 from llm_al.students.saved import why_chosen
-from llm_al.students.transformer import FittedTransformer, Transformer
 from llm_al.types import TrainingSet
+from tests.students.conftest import FAST, perfect_vectors, useless_vectors
 
 LABELS = ("animals", "money")
-FAST: dict[str, Any] = {
-    "options": {"transformer": {"encoder_lr": 1e-3, "epochs": 2}},
-    "n_folds": 2,
-    "min_labels": 4,
-    "min_labels_per_class": 1,
-}
-
-
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many texts each fine-tuning was given, in turn."""
-    sizes: list[int] = []
-    fit = Transformer.fit
-
-    def counting(self: Transformer, training: TrainingSet, **named: Any) -> FittedTransformer:
-        sizes.append(len(training))
-        return fit(self, training, **named)
-
-    monkeypatch.setattr(Transformer, "fit", counting)
-    return sizes
-
-
-def _with_vectors(training: TrainingSet, *, useless: bool) -> TrainingSet:
-    noise = np.random.default_rng(0).normal(size=(len(training), 32))
-    perfect = np.eye(2, 32)[training.targets.argmax(axis=1)]
-    return replace(training, embeddings=(noise if useless else perfect).astype(np.float32))
 
 
 def test_vectors_that_say_nothing_leave_all_to_the_fine_tuned_part(
     tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path
 ) -> None:
-    training = _with_vectors(two_topics, useless=True)
+    training = useless_vectors(two_topics)
     slow = {**FAST, "options": {"transformer": {"encoder_lr": 1e-3, "epochs": 12}}}
     fitted = Blend(tiny_encoder, **slow).fit(training, labels=LABELS, seed=0)
     assert fitted.share.value >= 0.75
@@ -63,7 +37,7 @@ def test_vectors_that_say_nothing_leave_all_to_the_fine_tuned_part(
 
 
 def test_where_the_head_is_sure_and_right_it_counts(tiny_encoder: str, two_topics: TrainingSet) -> None:
-    training = _with_vectors(two_topics, useless=False)
+    training = perfect_vectors(two_topics)
     fitted = Blend(tiny_encoder, **FAST).fit(training, labels=LABELS, seed=0)
     assert fitted.share.value < 0.75
     proba = fitted.predict_proba(training.texts, embeddings=training.embeddings)
@@ -73,7 +47,7 @@ def test_where_the_head_is_sure_and_right_it_counts(tiny_encoder: str, two_topic
 
 
 def test_the_mixture_is_what_the_parts_say(tiny_encoder: str, two_topics: TrainingSet) -> None:
-    training = _with_vectors(two_topics, useless=False)
+    training = perfect_vectors(two_topics)
     recipe = Blend(tiny_encoder, **FAST)
     fitted = recipe._fit(Share(0.25, "", 12, 1.0), training, LABELS, 0)
     assert fitted.transformer is not None
@@ -85,7 +59,7 @@ def test_the_mixture_is_what_the_parts_say(tiny_encoder: str, two_topics: Traini
 def test_few_labels_and_one_class_leave_the_head_alone(
     tiny_encoder: str, two_topics: TrainingSet, counted: list[int], tmp_path: Path
 ) -> None:
-    training = _with_vectors(two_topics, useless=False)
+    training = perfect_vectors(two_topics)
     few = Blend(tiny_encoder, min_labels=20).fit(training, labels=LABELS, seed=0)
     assert "12 labels of people are no test (20 are)" in few.share.reason
     one_class = replace(training, targets=np.eye(2)[np.zeros(len(training), dtype=int)])
@@ -103,7 +77,7 @@ def test_the_fine_tuned_part_learns_from_people_alone(
     tiny_encoder: str, two_topics: TrainingSet, counted: list[int]
 ) -> None:
     is_human = np.arange(len(two_topics)) < 8
-    training = replace(_with_vectors(two_topics, useless=True), is_human=is_human)
+    training = replace(useless_vectors(two_topics), is_human=is_human)
     fitted = Blend(tiny_encoder, **FAST).fit(training, labels=LABELS, seed=0)
     assert counted[:2] == [4, 4]
     assert counted[2:] == ([8] if fitted.share.value else [])
@@ -111,7 +85,7 @@ def test_the_fine_tuned_part_learns_from_people_alone(
 
 def test_shares_hold_until_labels_have_grown(tiny_encoder: str, two_topics: TrainingSet, counted: list[int]) -> None:
     recipe = Blend(tiny_encoder, **FAST, recheck_growth=1.5)
-    training = _with_vectors(two_topics, useless=True)
+    training = useless_vectors(two_topics)
     first = recipe.fit(replace(training, is_human=np.arange(12) < 8), labels=LABELS, seed=0)
     counted.clear()
     held = recipe.fit_from(first, replace(training, is_human=np.arange(12) < 10), labels=LABELS, seed=0)

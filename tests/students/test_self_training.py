@@ -110,3 +110,11 @@ def test_folds_do_without_unlabelled_texts_and_bounds_keep_them(two_topics: Trai
     given = replace(two_topics, unlabelled=["a"], is_human=np.arange(12) < 6)
     assert not len(rows_of(given, np.arange(3)).unlabelled)
     assert bounded(given, 2, np.random.default_rng(0)).unlabelled == ["a"]
+
+
+def test_it_keeps_the_bound_on_steps(
+    tiny_encoder: str, two_topics: TrainingSet, trained_on: list[tuple[Material, int]]
+) -> None:
+    given = replace(two_topics, unlabelled=list(two_topics.texts) * 30, choose_own=Adaptive().own_labels)
+    Transformer(tiny_encoder, encoder_lr=1e-3, max_steps=8).fit(given, labels=LABELS, seed=0)
+    assert [steps for _, steps in trained_on] == [8, 8]
