@@ -130,9 +130,6 @@ class _Part:
         again = None if given is None else lambda unknown: rows_of(given(unknown))
         return rows_of((self.positions, self.targets, self.weights), again)
 
-    def at(self, rows: NDArray[np.intp]) -> "_Part":
-        return _Part(self.positions[rows], self.targets[rows], self.weights[rows])
-
     def first(self, n: int) -> "_Part":
         return _Part(self.positions[:n], self.targets[:n], self.weights[:n])
 
@@ -195,13 +192,9 @@ class Supervision:
         certified = _llm(view, answers, accepted)
         llm = self._from_votes(view, answers, votes, human, certified, rng)
         pseudo = self._pseudo(view, answers, human, rng)
-        factors, reason = self._factors(
-            view, {Source.HUMAN: human, Source.LLM: llm, Source.PSEUDO: pseudo}, rng, in_use
-        )
-        if factors[Source.LLM] > 0 and len(llm):
-            # A row teaches once: what LLMs said of it knows more than the student does.
-            pseudo = pseudo.at(np.flatnonzero(~np.isin(pseudo.positions, llm.positions)))
         parts = {Source.HUMAN: human, Source.LLM: llm, Source.PSEUDO: pseudo}
+        # A row may have both an LLM's label and a pseudo-label: the guard has weighed the two together.
+        factors, reason = self._factors(view, parts, rng, in_use)
         used = {s: part for s, part in parts.items() if factors[s] > 0 and len(part)}
         n_votes = len(llm) - len(certified) if Source.LLM in used else 0
         n_pseudo = len(used[Source.PSEUDO]) if Source.PSEUDO in used else 0

@@ -25,7 +25,7 @@ class Rows:
     Parameters
     ----------
     embeddings : ndarray of shape (n, d)
-        Unit-length rows; no text of one source occurs in another.
+        Unit-length rows; no text that people labelled occurs in another source.
     targets : ndarray of shape (n, c)
         Soft labels; rows sum to 1.
     weights : ndarray of shape (n,)
