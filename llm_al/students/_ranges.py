@@ -48,6 +48,7 @@ def _check_shares(student: Any) -> None:
     for name in _SHARES:
         value = getattr(student, name)
         _check(name, value, 0 <= value <= 1, "it must be in [0, 1]")
+    _check("own_start", student.own_start, 0 < student.own_start <= 1, "it is a share of the steps, in (0, 1]")
     _check("warmup", student.warmup, 0 <= student.warmup < 1, "it is a share of the steps, in [0, 1)")
     smoothing, decay = student.label_smoothing, student.layer_decay
     _check("label_smoothing", smoothing, 0 <= smoothing < 1, "it must be in [0, 1)")

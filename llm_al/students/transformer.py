@@ -69,6 +69,9 @@ class Transformer:
     max_other_rows : int
         Rows that nobody labelled (LLM and pseudo-labels) in one training, drawn at random; with any of
         them, training takes twice the steps that people's rows alone would.
+    own_start : float
+        In (0, 1]: share of its steps that a student which trains itself spends on labels alone before. What follows
+        takes as many steps once more, or one pass over labels and own labels where that is longer.
     start : str
         What `fit_from` begins at: "fresh" at the encoder's own weights, "warm" at those of the last student.
     head_start : str
@@ -119,6 +122,7 @@ class Transformer:
     n_folds: int = 0
     n_fold_fits: int | None = None
     max_other_rows: int = 1000
+    own_start: float = 0.4
     start: str = "fresh"
     head_start: str = "zeros"
     precision: str = "auto"
@@ -217,19 +221,24 @@ class Transformer:
         )
         if self.head_start == "linear" and previous is None:
             self._start_head(fitted, training)
-        self._train(fitted, training, seed)
-        own = self._train_itself(fitted, training, seed) if _wants_itself(training) else None
-        return replace(fitted, own=own)
+        if not _wants_itself(training):
+            self._train(fitted, training, seed)
+            return fitted
+        return replace(fitted, own=self._train_itself(fitted, training, seed))
 
     def _train_itself(self, fitted: "FittedTransformer", training: TrainingSet, seed: int) -> OwnLabels:
-        """Go on with the labels and with what the network holds of unlabelled texts."""
+        """Train on the labels for a while, then on them and on what the network holds of unlabelled texts."""
+        planned = _with_others(self.recipe, training).n_steps(len(training))
+        n_first = max(1, round(self.own_start * planned))
+        self._lasting(n_first)._train(fitted, training, seed)
         features = fitted.features(training.unlabelled)
         logits = fitted.logits_of(features)
         given, own = with_own_labels(training, features, logits, temperature=self.temperature, seed=seed)
-        if own.n_kept:
-            steps = min(n_steps(self.recipe.n_steps(len(training)), len(given), self.batch_size), self.max_steps)
-            replace(self, min_steps=steps, max_steps=steps)._train(fitted, given, seed)
+        self._lasting(min(n_steps(n_first, len(given), self.batch_size), self.max_steps))._train(fitted, given, seed)
         return own
+
+    def _lasting(self, n: int) -> "Transformer":
+        return replace(self, min_steps=n, max_steps=n)
 
     def _start_head(self, fitted: "FittedTransformer", training: TrainingSet) -> None:
         features = fitted.features(training.texts)
@@ -274,10 +283,10 @@ def _wants_itself(training: TrainingSet) -> bool:
     return bool(len(training.unlabelled)) and training.choose_own is not None
 
 
-def _with_others(recipe: Recipe, material: Material) -> Recipe:
+def _with_others(recipe: Recipe, rows: Material | TrainingSet) -> Recipe:
     """Return the recipe with twice the steps of people's rows alone, where there are others among them."""
-    n_human = len(material) if material.is_human is None else int(material.is_human.sum())
-    if n_human in (0, len(material)):
+    n_human = len(rows) if rows.is_human is None else int(rows.is_human.sum())
+    if n_human in (0, len(rows)):
         return recipe
     n_steps = min(2 * recipe.n_steps(n_human), recipe.max_steps)
     return replace(recipe, min_steps=n_steps, max_steps=n_steps)

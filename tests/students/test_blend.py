@@ -8,7 +8,7 @@ import pytest
 from llm_al.errors import ConfigError, StudentError
 from llm_al.students import load
 from llm_al.students._folder import Header, new_folder, write_header
-from llm_al.students.blend import Blend, FittedBlend, Share
+from llm_al.students.blend import Blend, FittedBlend, Share, pooled
 from llm_al.students.head import FittedHead
 from llm_al.students.saved import why_chosen
 from llm_al.types import TrainingSet
@@ -22,7 +22,7 @@ def test_vectors_that_say_nothing_leave_all_to_the_fine_tuned_part(
 ) -> None:
     training = useless_vectors(two_topics)
     slow = {**FAST, "options": {"transformer": {"encoder_lr": 1e-3, "epochs": 12}}}
-    fitted = Blend(tiny_encoder, **slow).fit(training, labels=LABELS, seed=0)
+    fitted = Blend(tiny_encoder, **slow, prior_sd=100.0).fit(training, labels=LABELS, seed=0)
     assert fitted.share.value >= 0.75
     assert fitted.share.n_labels == len(training)
     assert "the fine-tuned encoder counts" in fitted.share.reason
@@ -46,14 +46,34 @@ def test_where_the_head_is_sure_and_right_it_counts(tiny_encoder: str, two_topic
     assert fitted.predict([]) == []
 
 
-def test_the_mixture_is_what_the_parts_say(tiny_encoder: str, two_topics: TrainingSet) -> None:
+def test_the_pool_is_what_the_parts_say(tiny_encoder: str, two_topics: TrainingSet) -> None:
     training = perfect_vectors(two_topics)
     recipe = Blend(tiny_encoder, **FAST)
     fitted = recipe._fit(Share(0.25, "", 12, 1.0), training, LABELS, 0)
     assert fitted.transformer is not None
     head = fitted.head.predict_proba(training.texts, embeddings=training.embeddings)
     tuned = fitted.transformer.predict_proba(training.texts)
-    assert np.allclose(fitted.predict_proba(training.texts, embeddings=training.embeddings), 0.25 * tuned + 0.75 * head)
+    mean = tuned**0.25 * head**0.75
+    expected = mean / mean.sum(axis=1, keepdims=True)
+    assert np.allclose(fitted.predict_proba(training.texts, embeddings=training.embeddings), expected)
+
+
+def test_an_opinion_that_is_out_of_the_question_stays_a_number() -> None:
+    sure, torn = np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]])
+    found = pooled(sure, torn, 0.5)
+    assert np.isfinite(found).all()
+    assert found[0, 0] == pytest.approx(1.0, abs=1e-5)
+    assert np.array_equal(pooled(sure, torn, 0.0), sure)
+    assert np.array_equal(pooled(sure, torn, 1.0), torn)
+
+
+def test_the_prior_holds_against_few_labels(tiny_encoder: str, two_topics: TrainingSet) -> None:
+    training = useless_vectors(two_topics)
+    options = {**FAST, "options": {"transformer": {"encoder_lr": 1e-3, "epochs": 12}}}
+    held = Blend(tiny_encoder, **options, prior_share=0.25, prior_sd=0.01).fit(training, labels=LABELS, seed=0)
+    free = Blend(tiny_encoder, **options, prior_share=0.25, prior_sd=100.0).fit(training, labels=LABELS, seed=0)
+    assert held.share.value == 0.25
+    assert free.share.value >= 0.75
 
 
 def test_few_labels_and_one_class_leave_the_head_alone(
@@ -104,6 +124,8 @@ def test_shares_hold_until_labels_have_grown(tiny_encoder: str, two_topics: Trai
     [
         ({"n_folds": 1}, "blend n_folds is 1; it must be at least 2"),
         ({"recheck_growth": 0.5}, "blend recheck_growth is 0.5"),
+        ({"prior_share": 1.5}, r"blend prior_share is 1.5; it must be in \[0, 1\]"),
+        ({"prior_sd": 0.0}, "blend prior_sd is 0.0; it must be above 0"),
         ({"options": {"setfit": {}}}, "blend has options for 'setfit'; give them for: head, transformer"),
         ({"options": {"head": {"depth": 3}}}, "blend options of head have 'depth'; allowed: "),
     ],

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llm_al.errors import ConfigError
 from llm_al.pseudo_labels.adaptive import Adaptive
 from llm_al.students import transformer as module
 from llm_al.students._material import Material, bounded, rows_of
@@ -71,10 +72,11 @@ def test_a_fit_with_unlabelled_texts_goes_on_with_them(
     assert [len(material) for material, _ in trained_on] == [12]
     trained_on.clear()
     fitted = recipe.fit(replace(two_topics, unlabelled=more, choose_own=Adaptive().own_labels), labels=LABELS, seed=0)
-    (first, planned), (second, went_on) = trained_on
+    (first, began), (second, went_on) = trained_on
     assert len(first) == 12
     assert 12 < len(second) <= 48
-    assert went_on >= planned
+    # Ten passes over one batch, of which .4 are spent on labels alone.
+    assert (began, went_on) == (4, 4)
     again = recipe.fit(replace(two_topics, unlabelled=more, choose_own=Adaptive().own_labels), labels=LABELS, seed=0)
     texts = list(two_topics.texts)
     assert np.allclose(fitted.predict_proba(texts), again.predict_proba(texts))
@@ -97,7 +99,7 @@ def test_where_it_is_sure_of_nothing_it_stays_as_it_is(
     assert (own.n_kept, own.expected) == (0, 0.0)
     fit = Transformer(tiny_encoder, epochs=1, max_steps=1, head_lr=1e-9).fit
     fit(replace(training, unlabelled=[two_topics.texts[0]]), labels=LABELS, seed=0)
-    assert len(trained_on) == 1
+    assert [len(material) for material, _ in trained_on] == [12, 12]
 
 
 def test_logits_of_features_are_those_of_the_network(tiny_encoder: str, two_topics: TrainingSet) -> None:
@@ -116,5 +118,20 @@ def test_it_keeps_the_bound_on_steps(
     tiny_encoder: str, two_topics: TrainingSet, trained_on: list[tuple[Material, int]]
 ) -> None:
     given = replace(two_topics, unlabelled=list(two_topics.texts) * 30, choose_own=Adaptive().own_labels)
-    Transformer(tiny_encoder, encoder_lr=1e-3, max_steps=8).fit(given, labels=LABELS, seed=0)
+    Transformer(tiny_encoder, encoder_lr=1e-3, max_steps=8, own_start=1.0).fit(given, labels=LABELS, seed=0)
     assert [steps for _, steps in trained_on] == [8, 8]
+
+
+def test_rows_that_nobody_labelled_lengthen_the_first_part_as_they_do_without_own_labels(
+    tiny_encoder: str, two_topics: TrainingSet, trained_on: list[tuple[Material, int]]
+) -> None:
+    given = replace(two_topics, is_human=np.arange(12) < 8)
+    recipe = Transformer(tiny_encoder, epochs=5, own_start=1.0)
+    recipe.fit(given, labels=LABELS, seed=0)
+    recipe.fit(replace(given, unlabelled=["a", "b"], choose_own=Adaptive().own_labels), labels=LABELS, seed=0)
+    assert [steps for _, steps in trained_on][:2] == [10, 10]
+
+
+def test_the_share_of_steps_on_labels_alone_has_a_range() -> None:
+    with pytest.raises(ConfigError, match="own_start is 0.0; it is a share of the steps"):
+        Transformer("offline", own_start=0.0)
