@@ -30,7 +30,10 @@ def _add_ours(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cold-start", default="typical", help="gives the initial set of every learner")
     parser.add_argument("--options", type=json.loads, default={}, help='JSON, such as {"transformer": {"epochs": 9}}')
     parser.add_argument("--subpool", type=int, help="unlabelled rows that each of our rounds looks at")
-    parser.add_argument("--distil", type=int, help="unlabelled rows that an ensemble teaches at each point of ours")
+    parser.add_argument("--distil", type=int, help="unlabelled rows that an ensemble teaches at points of ours")
+    parser.add_argument(
+        "--distil-at", type=int, nargs="+", default=[], metavar="LABELS", help="those points (default: all of them)"
+    )
     parser.add_argument(
         "--llm-replay", type=Path, metavar="FILE", help="recorded answers of LLMs, as votes on the pool"
     )

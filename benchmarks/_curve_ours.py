@@ -38,8 +38,10 @@ class Recipe:
     subpool : int or None
         Unlabelled rows, drawn anew each round, that are predicted, asked about and learned from.
     distil : int or None
-        At every point an ensemble teaches one more student so many unlabelled rows, as `llm-al distil` does when a
-        project ends there; the point is that student's, and the loop goes on without it.
+        An ensemble teaches one more student so many unlabelled rows, as `llm-al distil` does when a project ends; the
+        point is that student's, and the loop goes on without it.
+    distil_at : tuple of int
+        Numbers of labels at which it does; none of them means every point.
     options : mapping
         Constructor fields of a part, by its name.
     """
@@ -51,21 +53,32 @@ class Recipe:
     replay: Replay | None = None
     subpool: int | None = None
     distil: int | None = None
+    distil_at: tuple[int, ...] = ()
     options: Options = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """How the learner is called in the results."""
         parts = [self.student, self.strategy, self.self_training, *([self.replay.name] if self.replay else [])]
-        parts += ["distilled at each point"] if self.distil else []
+        if self.distil:
+            parts.append(f"distilled at {', '.join(map(str, self.distil_at)) or 'each point'}")
         return f"llm_al {', '.join(parts)}"
 
     def settings(self) -> dict[str, Any]:
         """Return what decides the result beside the name."""
         parts = (self.student, self.self_training, *self.strategy.split("+"))
         used = {name: dict(self.options[name]) for name in parts if name in self.options}
-        distil = {"distil": self.distil} if self.distil else {}
+        distil = {"distil": self.distil, "distil_at": list(self.distil_at)} if self.distil else {}
         return {"cold_start": self.cold_start, "subpool": self.subpool, **distil, "options": used}
+
+    @property
+    def plain(self) -> "Recipe":
+        """The same learner without distillation."""
+        return replace(self, distil=None, distil_at=())
+
+    def is_distilled_at(self, n_labels: int) -> bool:
+        """Whether the point after so many labels is a distilled student's."""
+        return bool(self.distil) and (not self.distil_at or n_labels in self.distil_at)
 
     def make_student(self, folder: str) -> Student:
         """Build the student on an encoder."""
@@ -150,14 +163,17 @@ class Learner:
             (student or self._own).predict_proba(task.test_texts, embeddings=self.place.test_embeddings).argmax(axis=1)
         )
 
-    def distilled(self, n_rows: int) -> FittedStudent:
-        """Return a student that learned what an ensemble, the loop's own student in it, says of unlabelled rows."""
+    def distilled(self, n_rows: int, run: Run) -> FittedStudent:
+        """Return a student that learned what an ensemble, the loop's own student in it, says of unlabelled rows.
+
+        What it takes is noted in `run`.
+        """
         task, settings = self.place.task, DistilSettings()
         rng = np.random.default_rng([self.run.seed, self._step, 3])
         others, known = np.flatnonzero(~self.labelled), np.flatnonzero(self.labelled)
         drawn = np.sort(rng.choice(others, min(n_rows, len(others)), replace=False))
         human, texts = self._of_people(known), [task.texts[int(row)] for row in drawn]
-        with self.run.timed("distil"):
+        with run.timed("distil"):
             seeds = np.random.SeedSequence([self.run.seed, self._step]).generate_state(settings.n_teachers - 1)
             more = [self.student.fit(self._taught, labels=task.labels, seed=int(seed)) for seed in seeds]
             soft = ensemble_proba([self._own, *more], texts, self.place.embeddings[drawn])
@@ -232,28 +248,46 @@ def _corpus(place: Place) -> Corpus:
     return Corpus(scheme, ids, place.task.texts, embeddings, groups, label_embeddings=place.label_embeddings)
 
 
-def _tested(learner: Learner, n_labels: int) -> NDArray[np.intp]:
-    run, n_rows = learner.run, learner.recipe.distil
-    student = learner.distilled(n_rows) if n_rows else None
-    with run.timed("test"):
-        predicted = learner.test(student)
-    if student is not None:
-        before = (learner.test() == learner.place.task.test_gold).mean()
-        run.notes[n_labels] += f"; before distillation {before:.4f}"
-        print(f"  {n_labels}: before distillation {before:.4f}", flush=True)
-    return predicted
+@dataclass
+class _Distilled:
+    """The curve of a loop whose students are distilled at some points, beside the loop's own."""
+
+    recipe: Recipe
+    run: Run
+
+    def score(self, learner: Learner, n_labels: int, predicted: NDArray[np.intp], *, is_between: bool) -> None:
+        if self.recipe.distil and self.recipe.is_distilled_at(n_labels):
+            predicted = learner.test(learner.distilled(self.recipe.distil, self.run))
+        self.run.score(n_labels, predicted, learner.place.task.test_gold, is_between=is_between)
+
+    def finish(self, own: Run) -> None:
+        """Take over what the loop noted."""
+        self.run.seconds = {**own.seconds, **self.run.seconds}
+        self.run.notes, self.run.usd, self.run.alone = own.notes, own.usd, own.alone
+        self.run.pseudo_precision, self.run.pseudo_estimated = own.pseudo_precision, own.pseudo_estimated
 
 
-def run_ours(place: Place, budget: Protocol, recipe: Recipe, *, first: Positions, run: Run) -> Run:
-    """Fill in the curve of a recipe, from an initial set on."""
-    learner = Learner(place, recipe, run)
+def run_ours(
+    place: Place, budget: Protocol, recipe: Recipe, *, first: Positions, run: Run, distilled: Run | None = None
+) -> Run:
+    """Fill in the curve of a recipe, from an initial set on; that of its distilled students too, where it has some.
+
+    `run` is the loop's own, `distilled` that of the recipe with distillation.
+    """
+    learner, small = Learner(place, recipe, run), None if distilled is None else _Distilled(recipe, distilled)
     learner.learn(first)
     for n_labels, following in zip(budget.sizes, [*budget.sizes[1:], None], strict=True):
         if n_labels in budget.points or n_labels in budget.between:
-            predicted = _tested(learner, n_labels)
-            run.score(n_labels, predicted, place.task.test_gold, is_between=n_labels in budget.between)
+            is_between = n_labels in budget.between
+            with run.timed("test"):
+                predicted = learner.test()
+            run.score(n_labels, predicted, place.task.test_gold, is_between=is_between)
+            if small is not None:
+                small.score(learner, n_labels, predicted, is_between=is_between)
         if following is not None:
             learner.learn(learner.ask(following - n_labels))
     if recipe.replay is not None:
         run.usd, run.alone = recipe.replay.usd, recipe.replay.alone
+    if small is not None:
+        small.finish(run)
     return run

@@ -46,10 +46,13 @@ class Bench:
 
     def _ours(self, known: Runs, seed: int, first: Positions) -> Iterator[Run]:
         for recipe in self.recipes:
-            run = self._run(recipe.name, seed, recipe.settings(), first)
-            if run not in known:
+            own, last = (self._run(each.name, seed, each.settings(), first) for each in (recipe.plain, recipe))
+            distilled = last if recipe.distil and last not in known else None
+            missing = [run for run in (own, distilled) if run is not None and run not in known]
+            if missing:
                 _use_threads(self.options.threads)
-                yield run_ours(self.place, self.budget, recipe, first=first, run=run)
+                run_ours(self.place, self.budget, recipe, first=first, run=own, distilled=distilled)
+                yield from missing
 
     def _peers(self, known: Runs, seed: int, first: Positions) -> Iterator[Run]:
         economy = self.options.economy
@@ -88,6 +91,7 @@ def _recipes(options: argparse.Namespace, replays: Sequence[Replay | None]) -> I
                         replay=replay,
                         subpool=options.subpool,
                         distil=options.distil,
+                        distil_at=tuple(options.distil_at),
                         options=options.options,
                     )
 

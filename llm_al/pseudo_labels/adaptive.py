@@ -43,7 +43,7 @@ class Adaptive:
 
     propagation: Propagation = field(default_factory=Propagation)
     within: Hast = field(default_factory=Hast)
-    n_unlabelled: int = 2000
+    n_unlabelled: int = 1000
     min_labels: int = 80
     min_labels_per_class: float = 15.0
 

@@ -226,6 +226,37 @@ def test_our_rounds_look_at_a_subpool_and_are_tested_at_their_points(scripts: An
     assert recipe.settings() == {"cold_start": "typical", "subpool": 20, "options": {}}
 
 
+class _AlwaysFirst:
+    """A student that holds every text to be of the first class."""
+
+    def predict_proba(self, texts: Any, *, embeddings: Any = None) -> np.ndarray:
+        return np.eye(2)[np.zeros(len(texts), dtype=int)]
+
+
+def test_a_distilled_student_has_its_points_and_the_loop_keeps_its_own(
+    scripts: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ours, store = scripts("_curve_ours"), scripts("_curve_store")
+    asked: list[int] = []
+    monkeypatch.setattr(
+        ours.Learner, "distilled", lambda learner, n, run: asked.append(learner.labelled.sum()) or _AlwaysFirst()
+    )
+    known, place = store.Runs.opened(tmp_path, "label_efficiency"), _made_up_place(scripts)
+    arguments = ["--quick", "--students", "head", "--self-training", "none", "--distil", "9", "--distil-at", "30"]
+    bench = scripts("label_efficiency").Bench(place, scripts("_curve_options").parse(arguments, None))
+    own, small = bench.runs(known)
+    assert asked == [30]
+    assert small.learner == f"{own.learner}, distilled at 30"
+    assert (own.accuracy[20], own.accuracy[30]) == (1.0, 1.0)
+    assert (small.accuracy[20], small.accuracy[30]) == (1.0, 0.5)
+    assert small.settings["distil_at"] == [30]
+    assert "distil" not in own.settings
+    known.add(own)
+    assert [run.learner for run in bench.runs(known)] == [small.learner]
+    known.add(small)
+    assert not list(bench.runs(known))
+
+
 def test_what_stands_in_the_results_is_not_run_again_unless_its_settings_differ(scripts: Any, tmp_path: Path) -> None:
     bench, store = scripts("label_efficiency").Bench, scripts("_curve_store")
     known, place = store.Runs.opened(tmp_path, "label_efficiency"), _made_up_place(scripts)

@@ -133,5 +133,5 @@ def test_rows_that_nobody_labelled_lengthen_the_first_part_as_they_do_without_ow
 
 
 def test_the_share_of_steps_on_labels_alone_has_a_range() -> None:
-    with pytest.raises(ConfigError, match="own_start is 0.0; it is a share of the steps"):
+    with pytest.raises(ConfigError, match=r"own_start is 0\.0; it is a share of the steps"):
         Transformer("offline", own_start=0.0)
