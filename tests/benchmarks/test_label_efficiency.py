@@ -239,7 +239,7 @@ def test_a_distilled_student_has_its_points_and_the_loop_keeps_its_own(
     ours, store = scripts("_curve_ours"), scripts("_curve_store")
     asked: list[int] = []
     monkeypatch.setattr(
-        ours.Learner, "distilled", lambda learner, n, run: asked.append(learner.labelled.sum()) or _AlwaysFirst()
+        ours.Learner, "distilled", lambda learner, *_: asked.append(learner.labelled.sum()) or _AlwaysFirst()
     )
     known, place = store.Runs.opened(tmp_path, "label_efficiency"), _made_up_place(scripts)
     arguments = ["--quick", "--students", "head", "--self-training", "none", "--distil", "9", "--distil-at", "30"]
