@@ -62,7 +62,7 @@ class Case:
         return self.n_texts * len(self.prompts)
 
 
-_QUICK = Case(n_texts=100, prompts=("classify.v1",), latency_s=0.02, timeout_s=0.5, n_kills=2)
+_QUICK = Case(n_texts=100, prompts=("classify.v1",), latency_s=0.02, n_kills=2)
 
 
 @dataclass(frozen=True)
