@@ -73,7 +73,9 @@ class Transformer:
         In (0, 1]: share of its steps that a student which trains itself spends on labels alone before. What follows
         takes as many steps once more, or one pass over labels and own labels where that is longer.
     start : str
-        What `fit_from` begins at: "fresh" at the encoder's own weights, "warm" at those of the last student.
+        What `fit_from` begins at: "fresh" at the encoder's own weights, "warm" at those of the last student. On
+        held-out rows of trec6 fresh was better: mean from 30 to 130 labels .814 and .834 (two seeds) against .811 and
+        .816, with 130 labels .868 and .882 against .851 and .862.
     head_start : str
         What the head begins at: "zeros", or "linear" for a logistic regression on the encoder's own features, with
         label descriptions for classes without examples.
