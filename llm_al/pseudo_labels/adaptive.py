@@ -38,8 +38,8 @@ class Adaptive:
     Notes
     -----
     Held-out rows of trec6, two seeds, mean of 90 and 130 labels: .863 without self-training; .869 with 1,000 texts in
-    as many steps as without (.4 of them on labels alone, see `Transformer.own_start`); .875 with 2,000 texts after all
-    steps on labels, for twice the time.
+    about as many steps as without (.4 of those on labels alone, see `Transformer.own_start`); .875 with 2,000 texts
+    after all steps on labels, for twice the time.
 
     Raises
     ------

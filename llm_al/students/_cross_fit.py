@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from llm_al.protocols import FittedStudent
 from llm_al.students._material import rows_of
-from llm_al.students.calibration import fit_temperature, out_of_fold
+from llm_al.students.calibration import fit_temperature, logits_from, out_of_fold
 from llm_al.types import Proba, TrainingSet
 
 __all__ = ["cross_fitted", "has_temperature", "human_rows", "n_human", "temperature_of", "uncalibrated"]
@@ -40,8 +40,7 @@ def cross_fitted(student: Any, human: TrainingSet, labels: Any, *, n_folds: int,
 
 def temperature_of(usual: float, proba: Proba, human: TrainingSet) -> float:
     """Return the temperature that predictions of held-out rows at the usual one ask for."""
-    # Logits are known up to what all classes share, which a softmax does not see.
-    logits = usual * np.log(np.maximum(proba, 1e-12))
+    logits = usual * logits_from(proba)
     likeliest = np.eye(human.targets.shape[1])[human.targets.argmax(axis=1)]
     return fit_temperature(logits, likeliest, human.weights, expected=usual)
 

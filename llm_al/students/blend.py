@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llm_al.errors import ConfigError, StudentError
 from llm_al.protocols import FittedStudent
@@ -15,7 +14,7 @@ from llm_al.students._cross_fit import cross_fitted, human_rows, temperature_of,
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._material import rows_of
 from llm_al.students._parts import make_part
-from llm_al.students.calibration import scaled_proba
+from llm_al.students.calibration import logits_from, scaled_proba
 from llm_al.students.head import Head
 from llm_al.students.saved import load
 from llm_al.students.transformer import Transformer
@@ -28,7 +27,6 @@ _KIND = "blend"
 _PARTS = {"head": Head, "transformer": Transformer}
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST = 1e-3
-_LEAST_PROBA = 1e-12
 
 
 @dataclass(frozen=True)
@@ -203,7 +201,7 @@ class Blend:
             for name, part in (("head", self._part("head")), ("transformer", recipe))
         }
         temperature = temperature_of(recipe.temperature, told["transformer"], human)
-        tuned = scaled_proba(recipe.temperature * _safe_log(told["transformer"]), temperature)
+        tuned = scaled_proba(recipe.temperature * logits_from(told["transformer"]), temperature)
         losses = {value: _log_loss(pooled(told["head"], tuned, value), human) for value in _SHARES}
         best = min(losses, key=lambda value: len(human) * losses[value] + self._improbability(value))
         figures = ", ".join(f"{value:g}: {loss:.3f}" for value, loss in losses.items())
@@ -224,11 +222,7 @@ def pooled(head: Proba, tuned: Proba, share: float) -> Proba:
     """Return the normalised geometric mean of two opinions, (n, c), of which the second counts `share`."""
     if share in (0.0, 1.0):
         return tuned if share else head
-    return scaled_proba((1.0 - share) * _safe_log(head) + share * _safe_log(tuned), 1.0)
-
-
-def _safe_log(proba: Proba) -> NDArray[np.float64]:
-    return np.asarray(np.log(np.maximum(proba, _LEAST_PROBA)), dtype=np.float64)
+    return scaled_proba((1.0 - share) * logits_from(head) + share * logits_from(tuned), 1.0)
 
 
 def _log_loss(proba: Proba, human: TrainingSet) -> float:

@@ -9,9 +9,10 @@ from scipy.special import log_softmax, softmax
 
 from llm_al.types import Proba
 
-__all__ = ["fit_temperature", "folds", "out_of_fold", "scaled_proba"]
+__all__ = ["fit_temperature", "folds", "logits_from", "out_of_fold", "scaled_proba"]
 
 _LOWEST, _HIGHEST = 0.1, 10.0
+_LEAST_PROBA = 1e-12
 
 
 def fit_temperature(
@@ -69,6 +70,11 @@ def scaled_proba(logits: NDArray[np.float64], temperature: float) -> Proba:
     """Return the softmax of logits over a temperature, shape (n, c), rows sum to 1."""
     proba: Proba = softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1)
     return proba
+
+
+def logits_from(proba: Proba) -> NDArray[np.float64]:
+    """Return logits of probabilities, shape (n, c), up to what all classes share; a probability of 0 stays finite."""
+    return np.asarray(np.log(np.maximum(proba, _LEAST_PROBA)), dtype=np.float64)
 
 
 def folds(targets: Proba, n_folds: int, rng: np.random.Generator) -> NDArray[np.intp]:
