@@ -1,4 +1,4 @@
-"""An encoder with mean pooling, unit length, and a linear head."""
+"""An encoder whose token states are pooled to unit length, and a linear head."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 
 from llm_al.errors import StudentError
 from llm_al.students._packed import can_pack, pack
+from llm_al.students._pooling import MEAN, n_parts, pooled
 from llm_al.students._precision import in_bf16, is_half, mark
 
 __all__ = ["Network", "choose_device", "freeze", "load_encoder", "load_tokenizer", "longest_input", "without_bars"]
@@ -34,7 +35,7 @@ def without_bars() -> Iterator[None]:
 
 
 class Network(nn.Module):
-    """Logits from token ids: encoder, mean over tokens, unit length times `scale`, linear head.
+    """Logits from token ids: encoder, pooling over tokens, unit length times `scale`, linear head.
 
     Unit length bounds the logits, which keeps a fit on thirty labels from becoming sure of itself.
 
@@ -43,19 +44,34 @@ class Network(nn.Module):
     encoder : nn.Module
         Takes token ids and a mask, gives ``last_hidden_state``.
     n_dimensions, n_classes : int
+        The former is the encoder's width.
     scale : float
     precision : str
         One of `_precision.PRECISIONS`.
+    pooling : str
+        ``mean`` or ``mean+first``, see `_pooling.pooled`.
+    first : int
+        Position of a text's first own token.
     """
 
     def __init__(
-        self, encoder: nn.Module, n_dimensions: int, n_classes: int, scale: float, precision: str = "auto"
+        self,
+        encoder: nn.Module,
+        n_dimensions: int,
+        n_classes: int,
+        scale: float,
+        precision: str = "auto",
+        *,
+        pooling: str = MEAN,
+        first: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(n_dimensions, n_classes)
+        self.head = nn.Linear(n_dimensions * n_parts(pooling), n_classes)
         self.scale = scale
         self.precision = precision
+        self.pooling = pooling
+        self.first = first
         self.wrap: Callable[[nn.Module], Callable[..., Any]] | None = None
         """Makes an encoder faster, such as a compiler; None runs it as it is."""
         self._runs: dict[str, tuple[Any, Callable[..., Any]]] = {}
@@ -91,12 +107,7 @@ class Network(nn.Module):
 
     def _pooled(self, run: Callable[..., Any], tokens: Tensor, mask: Tensor | None) -> Tensor:
         states = run(input_ids=tokens, attention_mask=mask).last_hidden_state
-        if mask is None:
-            return nn.functional.normalize(states.float().mean(1), dim=-1)
-        states = states.float()
-        shares = mask.unsqueeze(-1).to(states.dtype)
-        pooled = (states * shares).sum(1) / shares.sum(1).clamp(min=1.0)
-        return nn.functional.normalize(pooled, dim=-1)
+        return pooled(states, mask, self.pooling, self.first)
 
     def _trained_run(self) -> Callable[..., Any]:
         if self.wrap is None:

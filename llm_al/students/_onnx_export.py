@@ -18,6 +18,7 @@ from llm_al.errors import MissingExtraError, StudentError
 from llm_al.protocols import FittedStudent
 from llm_al.students._folder import Header, new_folder, write_header
 from llm_al.students._network import Network
+from llm_al.students._pooling import MEAN, n_parts
 from llm_al.students.head import FittedHead
 from llm_al.students.onnx_student import KIND, MODEL, TOKENIZER, FittedOnnx, OnnxSettings
 from llm_al.students.transformer import FittedTransformer
@@ -49,7 +50,7 @@ class _Absent(nn.Module):
 
 
 class _Graph(nn.Module):
-    """Calibrated logits from token ids: encoder, mean, unit length, scale, head and temperature."""
+    """Calibrated logits from token ids: encoder, pooling, unit length, scale, head and temperature."""
 
     def __init__(self, network: nn.Module, tail: nn.Module | None, temperature: float) -> None:
         super().__init__()
@@ -136,7 +137,8 @@ def _pad_id(tokenizer: Any) -> int:
 
 def _source(student: FittedStudent) -> _Source:
     if isinstance(student, FittedTransformer):
-        network = _plain(student.network.encoder, student.network.head, student.network.scale)
+        trained = student.network
+        network = _plain(trained.encoder, trained.head, trained.scale, pooling=trained.pooling, first=trained.first)
         return _Source(_Graph(network, None, student.temperature), student.tokenizer, student.max_tokens)
     if isinstance(student, FittedHead):
         return _source_of_head(student)
@@ -172,9 +174,10 @@ def _mean_encoder(sentence: SentenceTransformer) -> Any:
     )
 
 
-def _plain(encoder: Any, head: nn.Linear, scale: float) -> Network:
+def _plain(encoder: Any, head: nn.Linear, scale: float, *, pooling: str = MEAN, first: int = 0) -> Network:
     """Return a network on the CPU in float32 that shares nothing with the student."""
-    network = Network(copy.deepcopy(encoder), head.in_features, head.out_features, scale, "fp32")
+    width = head.in_features // n_parts(pooling)
+    network = Network(copy.deepcopy(encoder), width, head.out_features, scale, "fp32", pooling=pooling, first=first)
     network.head.load_state_dict(head.state_dict())
     return network.float().cpu()
 

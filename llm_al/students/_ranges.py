@@ -3,6 +3,7 @@
 from typing import Any
 
 from llm_al.errors import ConfigError
+from llm_al.students._pooling import POOLINGS
 from llm_al.students._precision import PRECISIONS
 
 __all__ = ["check_settings"]
@@ -10,6 +11,7 @@ __all__ = ["check_settings"]
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "start": ("fresh", "warm"),
     "head_start": ("zeros", "linear"),
+    "pooling": POOLINGS,
     "precision": PRECISIONS,
     "lora": ("auto", True, False),
 }

@@ -1,5 +1,6 @@
 """A fine-tuned encoder with a linear head: the default student."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -9,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
+from torch import nn
 
 from llm_al.errors import StudentError
 from llm_al.protocols import FittedStudent
 from llm_al.students._batches import tokenise
 from llm_al.students._compiled import Compiled
+from llm_al.students._cross_fit import human_rows
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._head_start import set_head
 from llm_al.students._material import Material, bounded, rows_of
 from llm_al.students._network import Network, choose_device, freeze, load_encoder, load_tokenizer, longest_input
+from llm_al.students._pooling import MEAN, MEAN_AND_FIRST, first_word, helps_first
 from llm_al.students._prediction import predict_features, predict_logits
 from llm_al.students._ranges import check_settings
 from llm_al.students._self_training import OwnLabels, n_steps, with_own_labels
@@ -30,15 +34,20 @@ from llm_al.weights import resolve
 
 __all__ = ["FittedTransformer", "Transformer"]
 
+_log = logging.getLogger(__name__)
 _KIND = "transformer"
 _TENSORS = "model.safetensors"
 _OWN = "verdict"
 """Key of the header under which the report looks for a reason."""
+_CHOSEN = "chosen_pooling"
+"""Key of the header that tells what `auto` came to."""
+_MAX_PROBED = 1000
+"""Rows on which the pooling is chosen."""
 
 
 @dataclass(frozen=True)
 class Transformer:
-    """Fine-tune an encoder: mean over tokens, unit length, times `scale`, linear head.
+    """Fine-tune an encoder: pooling over tokens, unit length, times `scale`, linear head.
 
     Parameters
     ----------
@@ -47,6 +56,11 @@ class Transformer:
     epochs, batch_size, encoder_lr, head_lr, layer_decay, warmup, weight_decay, max_grad_norm, min_steps, max_steps,
     label_smoothing, class_weight, min_human_share, stop_loss, patience
         See `training.Recipe`.
+    pooling : str
+        What of a text the head sees: ``mean`` over its tokens, ``mean+first`` with the state of its first token beside
+        it, or ``auto``: the latter where the encoder as it came predicts people's labels clearly better with it, which
+        questions do (see `_pooling.helps_first`). On held-out rows of trec6 (two seeds) ``mean`` gave .801, .854 and
+        .872 with 50, 90 and 130 labels, ``mean+first`` .820, .863 and .890.
     scale : float
         Length of the features that the head sees.
     max_tokens : int
@@ -109,6 +123,7 @@ class Transformer:
     warmup: float = 0.1
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
+    pooling: str = "auto"
     scale: float = 8.0
     min_steps: int = 0
     max_steps: int = 4000
@@ -204,29 +219,34 @@ class Transformer:
     def _fit(
         self, training: TrainingSet, labels: Sequence[str], seed: int, previous: "FittedTransformer | None"
     ) -> "FittedTransformer":
-        folder = resolve(self.model)
-        encoder, config = load_encoder(folder)
-        tokenizer = load_tokenizer(folder)
-        network = Network(encoder, config.hidden_size, len(labels), self.scale, self.precision)
+        fitted = self._begun(training, labels, None if previous is None else previous.network.pooling)
         if previous is not None:
-            network.load_state_dict(previous.network.state_dict())
-        network.to(choose_device(self.device))
-        if self.compile:
-            network.wrap = Compiled
-        fitted = FittedTransformer(
-            network,
-            tokenizer,
-            tuple(labels),
-            self,
-            longest_input(config, tokenizer, self.max_tokens),
-            self.temperature,
-        )
+            fitted.network.load_state_dict(previous.network.state_dict())
         if self.head_start == "linear" and previous is None:
             self._start_head(fitted, training)
         if not _wants_itself(training):
             self._train(fitted, training, seed)
             return fitted
         return replace(fitted, own=self._train_itself(fitted, training, seed))
+
+    def _begun(self, training: TrainingSet, labels: Sequence[str], pooling: str | None) -> "FittedTransformer":
+        """Return a student at the encoder's own weights; the pooling is that of an earlier student, or chosen."""
+        folder = resolve(self.model)
+        encoder, config = load_encoder(folder)
+        tokenizer = load_tokenizer(folder)
+
+        max_tokens = longest_input(config, tokenizer, self.max_tokens)
+
+        def begun(pooling: str) -> FittedTransformer:
+            network = _assembled(self, encoder, config, tokenizer, len(labels), pooling)
+            return FittedTransformer(network, tokenizer, tuple(labels), self, max_tokens, self.temperature)
+
+        if (pooling or self.pooling) != "auto":
+            return begun(pooling or self.pooling)
+        both = begun(MEAN_AND_FIRST)
+        chosen = both if _needs_first(both, training) else begun(MEAN)
+        _log.info("transformer pools by %s", chosen.network.pooling)
+        return chosen
 
     def _train_itself(self, fitted: "FittedTransformer", training: TrainingSet, seed: int) -> OwnLabels:
         """Train on the labels for a while, then on them and on what the network holds of unlabelled texts."""
@@ -283,6 +303,23 @@ class Transformer:
 
 def _wants_itself(training: TrainingSet) -> bool:
     return bool(len(training.unlabelled)) and training.choose_own is not None
+
+
+def _assembled(
+    student: Transformer, encoder: nn.Module, config: Any, tokenizer: Any, n_classes: int, pooling: str
+) -> Network:
+    """Return the network on its device, with a head that knows nothing."""
+    width, first = config.hidden_size, first_word(tokenizer)
+    network = Network(encoder, width, n_classes, student.scale, student.precision, pooling=pooling, first=first)
+    if student.compile:
+        network.wrap = Compiled
+    return network.to(choose_device(student.device))
+
+
+def _needs_first(fitted: "FittedTransformer", training: TrainingSet) -> bool:
+    human = human_rows(training)
+    rows = (human if len(human) else np.arange(len(training)))[:_MAX_PROBED]
+    return helps_first(fitted.features([training.texts[i] for i in rows]), training.targets[rows])
 
 
 def _with_others(recipe: Recipe, rows: Material | TrainingSet) -> Recipe:
@@ -363,7 +400,10 @@ class FittedTransformer:
             If the disk is full; an older student in `folder` is kept.
         """
         with new_folder(folder) as fresh:
-            told = {} if self.own is None else {_OWN: {**asdict(self.own), "reason": self.own.reason}}
+            told: dict[str, Any] = {}
+            if self.own is not None:
+                told[_OWN] = {**asdict(self.own), "reason": self.own.reason}
+            told[_CHOSEN] = self.network.pooling
             write_header(fresh, Header(_KIND, self.labels, self.temperature, {**asdict(self.student), **told}))
             # Encoders that tie tensors together are written once and tied again on loading.
             save_model(self.network, str(fresh / _TENSORS))
@@ -381,18 +421,18 @@ class FittedTransformer:
             If a part is missing or damaged.
         """
         folder, header = Path(folder), read_header(folder)
-        student = Transformer(**{name: value for name, value in header.settings.items() if name != _OWN})
-        own = header.settings.get(_OWN)
+        settings = dict(header.settings)
+        # Students that were saved before there was a choice pool by the mean.
+        own, pooling = settings.pop(_OWN, None), settings.pop(_CHOSEN, MEAN)
+        student = Transformer(**settings)
         encoder, config = load_encoder(folder, has_weights=False)
-        network = Network(encoder, config.hidden_size, len(header.labels), student.scale, student.precision)
+        tokenizer = load_tokenizer(folder)
+        network = _assembled(student, encoder, config, tokenizer, len(header.labels), pooling)
         try:
             load_model(network, folder / _TENSORS)
         except (OSError, SafetensorError, RuntimeError) as exc:
             raise StudentError(f"{folder / _TENSORS} is missing or damaged ({exc}); train the student again") from exc
-        network.to(choose_device(student.device)).eval()
-        if student.compile:
-            network.wrap = Compiled
-        tokenizer = load_tokenizer(folder)
+        network.eval()
         max_tokens = longest_input(config, tokenizer, student.max_tokens)
         known = None if own is None else OwnLabels(own["n_drawn"], own["n_kept"], own["expected"])
         return cls(network, tokenizer, header.labels, student, max_tokens, header.temperature, known)

@@ -57,6 +57,13 @@ def test_the_graph_says_what_the_student_says(fitted: FittedTransformer, tmp_pat
     assert loaded.predict_proba([]).shape == (0, 2)
 
 
+def test_the_graph_holds_the_first_token_too(tiny_encoder: str, learned: TrainingSet, tmp_path: Path) -> None:
+    student = Transformer(tiny_encoder, encoder_lr=1e-3, epochs=2, precision="fp32", pooling="mean+first")
+    fitted = student.fit(learned, labels=LABELS, seed=0)
+    exported = export(fitted, tmp_path / "onnx", EXACT)
+    np.testing.assert_allclose(exported.predict_proba(NEW), fitted.predict_proba(NEW), atol=1e-5)
+
+
 def test_int8_says_nearly_the_same_in_a_smaller_file(
     fitted: FittedTransformer, exported: Path, learned: TrainingSet, tmp_path: Path
 ) -> None:

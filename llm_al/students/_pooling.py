@@ -1,0 +1,105 @@
+"""From the states of the tokens to one vector for a text."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from llm_al.types import Proba
+
+__all__ = ["MEAN", "MEAN_AND_FIRST", "POOLINGS", "first_word", "helps_first", "n_parts", "pooled"]
+
+MEAN, MEAN_AND_FIRST = "mean", "mean+first"
+POOLINGS = ("auto", MEAN, MEAN_AND_FIRST)
+
+_RIDGE = 0.3
+_LEAST_T = 3.0
+
+
+def n_parts(pooling: str) -> int:
+    """Return how many vectors of the encoder's width a pooling lines up."""
+    return len(pooling.split("+"))
+
+
+def first_word(tokenizer: Any) -> int:
+    """Return the position of a text's first own token: 1 where the tokeniser puts a special one before it, else 0."""
+    ids = tokenizer(["word"], add_special_tokens=True)["input_ids"][0]
+    return next((position for position, token in enumerate(ids) if token not in tokenizer.all_special_ids), 0)
+
+
+def pooled(states: Tensor, mask: Tensor | None, pooling: str, first: int) -> Tensor:
+    """Return unit vectors of shape (b, d * n_parts).
+
+    Parameters
+    ----------
+    states : Tensor of shape (b, t, d)
+        Of each token; padding is on the right.
+    mask : Tensor of shape (b, t) or None
+        Without one every token counts.
+    pooling : str
+        ``mean`` over tokens, or ``mean+first``: beside it the state of the first token of the text, both of one length.
+    first : int
+        Its position; that of the last one is taken where all texts of a batch are shorter.
+    """
+    mean = nn.functional.normalize(_mean(states, mask), dim=-1)
+    if pooling == MEAN:
+        return mean
+    word = nn.functional.normalize(states[:, min(first, states.shape[1] - 1)].float(), dim=-1)
+    return torch.cat([mean, word], dim=-1) / 2**0.5
+
+
+def _mean(states: Tensor, mask: Tensor | None) -> Tensor:
+    states = states.float()
+    if mask is None:
+        return states.mean(1)
+    shares = mask.unsqueeze(-1).to(states.dtype)
+    return (states * shares).sum(1) / shares.sum(1).clamp(min=1.0)
+
+
+def helps_first(features: NDArray[np.float64], targets: Proba) -> bool:
+    """Say whether a linear model on mean and first token predicts labels better than one on the mean alone.
+
+    Both are ridge regressions on the one-hot labels, and their errors are those of leaving one row out, which has a
+    closed form [1]_. The first token is taken in where it lowers the mean squared error by three standard errors.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, 2d)
+        Of ``mean+first``, by an encoder that has not seen the labels.
+    targets : ndarray of shape (n, c)
+        Rows sum to 1.
+
+    Returns
+    -------
+    bool
+        False with fewer than two rows, and where all labels are the same.
+
+    Notes
+    -----
+    Questions begin with the word that says what is asked for: on held-out rows of trec6 a linear model on frozen
+    vectors is right on .63 with 130 random labels by the mean, on .84 by the first token and on .83 by both; on agnews
+    .83, .54 and .82; on banking77 (300 labels) .61, .38 and .54. The difference in standard errors was 4.5 or more on
+    trec6 from 30 labels on, and 1.7 or less on subj, agnews and banking77 (three seeds each).
+
+    References
+    ----------
+    .. [1] Allen (1974). The relationship between variable selection and data augmentation and a method for
+           prediction. Technometrics 16.
+    """
+    n, d = len(features), features.shape[1] // 2
+    if n < 2 or len(np.unique(targets.argmax(axis=1))) < 2:
+        return False
+    mean_alone = 2**0.5 * features[:, :d]
+    gain = _left_out_errors(mean_alone, targets) - _left_out_errors(features, targets)
+    return bool(gain.mean() > _LEAST_T * gain.std() / n**0.5)
+
+
+def _left_out_errors(features: NDArray[np.float64], targets: Proba) -> NDArray[np.float64]:
+    """Return squared errors, (n,), of a ridge regression with an intercept, each row by a fit without it."""
+    kernel = features @ features.T + 1.0
+    hat = np.linalg.solve(kernel + _RIDGE * np.eye(len(kernel)), kernel)
+    residuals = (targets - hat @ targets) / (1.0 - np.diag(hat))[:, None]
+    errors: NDArray[np.float64] = (residuals**2).sum(axis=1)
+    return errors
