@@ -94,7 +94,8 @@ class Blend:
     Held-out rows of subj's train split, labels chosen with a head, one seed, accuracy of the fine-tuned encoder, the
     head and both in equal shares: .893, .891 and .906 with 30 labels, .868, .899 and .906 with 50, .893, .906 and .925
     with 130. On trec6, where the head is weak, equal shares lose: .797, .551 and .744 with 50 labels, .857, .695 and
-    .848 with 130; with the prior the share there is .75, for .783 and .862. banking77, 231 labels: .781, .788, .798.
+    .848 with 130; with the prior the share there is .75, for .783 and .862. banking77: .781, .788 and .798 with 231
+    labels, .836, .824 and .847 with 385.
 
     References
     ----------
@@ -108,7 +109,7 @@ class Blend:
     min_labels: int = 20
     min_labels_per_class: float = 3.0
     prior_share: float = 0.5
-    prior_sd: float = 0.15
+    prior_sd: float = 0.1
     recheck_growth: float = 1.5
     device: str | None = None
 
