@@ -184,12 +184,16 @@ def longest_input(config: Any, tokenizer: Any, max_tokens: int) -> int:
     return min(limits)
 
 
-def freeze(encoder: nn.Module, n_layers: int) -> None:
-    """Stop gradients into the token embeddings and the first layers, where the encoder names them so."""
+def freeze(encoder: nn.Module, n_layers: int | None) -> None:
+    """Stop gradients into the token embeddings and the first layers, where the encoder names them so.
+
+    None takes a third of the layers, rounded down.
+    """
     frozen: list[Any] = [getattr(encoder, "embeddings", None)]
     stack: Any = getattr(encoder, "encoder", encoder)
     layers: Any = getattr(stack, "layer", getattr(stack, "layers", None))
-    frozen += list(layers[:n_layers]) if layers is not None else []
+    if layers is not None:
+        frozen += list(layers[: len(layers) // 3 if n_layers is None else n_layers])
     for module in frozen:
         if module is not None:
             module.requires_grad_(False)

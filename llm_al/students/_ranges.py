@@ -18,7 +18,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
 _AT_LEAST_ONE = ("epochs", "batch_size", "max_steps", "max_tokens", "max_batch_tokens", "lora_rank")
 _ONE_OR_NONE = ("n_threads", "n_fold_fits")
 _POSITIVE = ("encoder_lr", "head_lr", "scale", "temperature", "lora_lr", "max_grad_norm")
-_NOT_NEGATIVE = ("stop_loss", "patience", "weight_decay", "n_frozen_layers", "min_steps")
+_NOT_NEGATIVE = ("stop_loss", "patience", "weight_decay", "min_steps")
 _SHARES = ("class_weight", "min_human_share")
 
 
@@ -35,6 +35,8 @@ def check_settings(student: Any) -> None:
         _check(name, found[name], found[name] >= 1, "it must be at least 1")
     for name in _ONE_OR_NONE:
         _check(name, found[name], found[name] is None or found[name] >= 1, "it must be at least 1, or null")
+    n_frozen = student.n_frozen_layers
+    _check("n_frozen_layers", n_frozen, n_frozen is None or n_frozen >= 0, "it must be at least 0, or null for a third")
     for name in _POSITIVE:
         _check(name, found[name], found[name] > 0, "it must be above 0")
     for name in _NOT_NEGATIVE:

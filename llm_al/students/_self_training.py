@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from llm_al.students.calibration import scaled_proba
 from llm_al.types import TrainingSet
 
-__all__ = ["OwnLabels", "n_steps", "with_own_labels"]
+__all__ = ["OwnLabels", "n_steps_after", "with_own_labels"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,6 @@ def with_own_labels(
     return joined, own
 
 
-def n_steps(n_before: int, n_rows: int, batch_size: int) -> int:
-    """Return how long to go on: as long as on labels alone, but one pass at least."""
-    return max(n_before, -(-n_rows // batch_size))
+def n_steps_after(n_left: int, n_rows: int, batch_size: int) -> int:
+    """Return how long to go on: for the steps that are left, but one pass at least."""
+    return max(n_left, -(-n_rows // batch_size))

@@ -32,7 +32,15 @@ _CHUNK = 4096
 _PASSES: Mapping[str, Mapping[str, Any]] = {
     # What a graph can hold: one linear map, without the rows that it learned from.
     "head": {"kind": "logistic", "n_neighbours": 0, "n_folds": 0},
-    "transformer": {"epochs": 2, "batch_size": 32, "min_steps": 200, "temperature": 1.0, "n_folds": 0},
+    # So many targets teach every layer.
+    "transformer": {
+        "epochs": 2,
+        "batch_size": 32,
+        "min_steps": 200,
+        "temperature": 1.0,
+        "n_folds": 0,
+        "n_frozen_layers": 0,
+    },
 }
 
 

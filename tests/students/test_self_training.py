@@ -9,7 +9,7 @@ from llm_al.errors import ConfigError
 from llm_al.pseudo_labels.adaptive import Adaptive
 from llm_al.students import transformer as module
 from llm_al.students._material import Material, bounded, rows_of
-from llm_al.students._self_training import n_steps, with_own_labels
+from llm_al.students._self_training import n_steps_after, with_own_labels
 from llm_al.students.saved import load, why_chosen
 from llm_al.students.transformer import Transformer
 from llm_al.types import TrainingSet
@@ -58,9 +58,9 @@ def test_texts_on_which_network_and_neighbours_agree_are_added(two_topics: Train
     assert not len(given.unlabelled)
 
 
-def test_it_goes_on_as_long_as_before_or_for_a_pass() -> None:
-    assert n_steps(120, 200, 16) == 120
-    assert n_steps(30, 1000, 16) == 63
+def test_it_goes_on_for_the_steps_that_are_left_or_for_a_pass() -> None:
+    assert n_steps_after(120, 200, 16) == 120
+    assert n_steps_after(30, 1000, 16) == 63
 
 
 def test_a_fit_with_unlabelled_texts_goes_on_with_them(
@@ -75,8 +75,8 @@ def test_a_fit_with_unlabelled_texts_goes_on_with_them(
     (first, began), (second, went_on) = trained_on
     assert len(first) == 12
     assert 12 < len(second) <= 48
-    # Ten passes over one batch, of which .4 are spent on labels alone.
-    assert (began, went_on) == (4, 4)
+    # Ten passes over one batch, of which .6 are spent on labels alone.
+    assert (began, went_on) == (6, 4)
     again = recipe.fit(replace(two_topics, unlabelled=more, choose_own=Adaptive().own_labels), labels=LABELS, seed=0)
     texts = list(two_topics.texts)
     assert np.allclose(fitted.predict_proba(texts), again.predict_proba(texts))

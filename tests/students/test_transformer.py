@@ -9,6 +9,7 @@ import torch
 from llm_al.errors import ConfigError, StudentError
 from llm_al.students import load, transformer
 from llm_al.students._compiled import Compiled
+from llm_al.students._network import freeze, load_encoder
 from llm_al.students.head import Head
 from llm_al.students.transformer import Transformer
 from llm_al.types import TrainingSet
@@ -17,8 +18,6 @@ LABELS = ("animals", "money")
 
 
 def test_token_embeddings_and_the_first_layers_stay_fixed(tiny_encoder: str, two_topics: TrainingSet) -> None:
-    from llm_al.students._network import load_encoder
-
     start, _ = load_encoder(tiny_encoder)
     before = start.state_dict()
     fitted = Transformer(tiny_encoder, epochs=1, n_frozen_layers=1).fit(two_topics, labels=LABELS, seed=0)
@@ -26,6 +25,25 @@ def test_token_embeddings_and_the_first_layers_stay_fixed(tiny_encoder: str, two
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved
     assert all(name.startswith("encoder.layer.1.") for name in moved)
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "wanted", "n_fixed"), [(2, None, 0), (3, None, 1), (6, None, 2), (6, 0, 0), (6, 5, 5)]
+)
+def test_a_third_of_the_layers_stays_fixed_unless_told_otherwise(
+    n_layers: int, wanted: int | None, n_fixed: int
+) -> None:
+    encoder = torch.nn.Module()
+    encoder.embeddings = torch.nn.Embedding(3, 2)
+    encoder.layers = torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in range(n_layers))
+    freeze(encoder, wanted)
+    assert not encoder.embeddings.weight.requires_grad
+    assert [layer.weight.requires_grad for layer in encoder.layers] == [i >= n_fixed for i in range(n_layers)]
+
+
+def test_fewer_frozen_layers_than_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="n_frozen_layers is -1; it must be at least 0, or null for a third"):
+        Transformer("offline", n_frozen_layers=-1)
 
 
 def test_cross_fitting_replaces_the_expected_temperature(tiny_encoder: str, two_topics: TrainingSet) -> None:
