@@ -37,7 +37,7 @@ __all__ = ["FittedTransformer", "Transformer"]
 _log = logging.getLogger(__name__)
 _KIND = "transformer"
 _TENSORS = "model.safetensors"
-_OWN = "verdict"
+_VERDICT = "verdict"
 """Key of the header under which the report looks for a reason."""
 _CHOSEN = "chosen_pooling"
 """Key of the header that tells what `auto` came to."""
@@ -357,6 +357,12 @@ class FittedTransformer:
         """The token that fills rows."""
         return int(self.tokenizer.pad_token_id or 0)
 
+    @property
+    def reason(self) -> str:
+        """What it decided by itself, for the report; empty where there was nothing to decide."""
+        seen = "" if self.network.pooling == MEAN else "sees the first token of a text beside the mean over its tokens"
+        return "; ".join(part for part in (seen, "" if self.own is None else self.own.reason) if part)
+
     def predict_logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return logits before the temperature, shape (n, c)."""
         return self._computed(predict_logits, texts)
@@ -403,10 +409,8 @@ class FittedTransformer:
             If the disk is full; an older student in `folder` is kept.
         """
         with new_folder(folder) as fresh:
-            told: dict[str, Any] = {}
-            if self.own is not None:
-                told[_OWN] = {**asdict(self.own), "reason": self.own.reason}
-            told[_CHOSEN] = self.network.pooling
+            own = {} if self.own is None else asdict(self.own)
+            told = {_VERDICT: {**own, "reason": self.reason}, _CHOSEN: self.network.pooling}
             write_header(fresh, Header(_KIND, self.labels, self.temperature, {**asdict(self.student), **told}))
             # Encoders that tie tensors together are written once and tied again on loading.
             save_model(self.network, str(fresh / _TENSORS))
@@ -426,7 +430,7 @@ class FittedTransformer:
         folder, header = Path(folder), read_header(folder)
         settings = dict(header.settings)
         # Students that were saved before there was a choice pool by the mean.
-        own, pooling = settings.pop(_OWN, None), settings.pop(_CHOSEN, MEAN)
+        own, pooling = settings.pop(_VERDICT, {}), settings.pop(_CHOSEN, MEAN)
         student = Transformer(**settings)
         encoder, config = load_encoder(folder, has_weights=False)
         tokenizer = load_tokenizer(folder)
@@ -437,5 +441,5 @@ class FittedTransformer:
             raise StudentError(f"{folder / _TENSORS} is missing or damaged ({exc}); train the student again") from exc
         network.eval()
         max_tokens = longest_input(config, tokenizer, student.max_tokens)
-        known = None if own is None else OwnLabels(own["n_drawn"], own["n_kept"], own["expected"])
+        known = OwnLabels(own["n_drawn"], own["n_kept"], own["expected"]) if "n_drawn" in own else None
         return cls(network, tokenizer, header.labels, student, max_tokens, header.temperature, known)

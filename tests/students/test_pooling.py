@@ -1,3 +1,4 @@
+import json
 import logging
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from llm_al.errors import ConfigError
 from llm_al.students._network import load_tokenizer
 from llm_al.students._pooling import first_word, helps_first, pooled
-from llm_al.students.saved import load
+from llm_al.students.saved import load, why_chosen
 from llm_al.students.transformer import FittedTransformer, Transformer
 from llm_al.types import TrainingSet
 
@@ -122,6 +123,24 @@ def test_auto_is_saved_as_what_it_came_to(
     found = load(tmp_path / "student")
     assert isinstance(found, FittedTransformer)
     assert (found.network.pooling, found.student.pooling) == ("mean+first", "auto")
+    assert why_chosen(tmp_path / "student") == found.reason == fitted.reason
+    assert fitted.reason.startswith("sees the first token")
+
+
+def test_student_of_an_older_version_pools_by_the_mean(
+    tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path
+) -> None:
+    fitted = _fitted(tiny_encoder, two_topics, pooling="mean")
+    fitted.save(tmp_path / "student")
+    header = tmp_path / "student" / "student.json"
+    told = json.loads(header.read_text("utf-8"))
+    for name in ("pooling", "chosen_pooling", "verdict"):
+        del told["settings"][name]
+    header.write_text(json.dumps(told), "utf-8")
+    assert why_chosen(tmp_path / "student") == ""
+    assert np.allclose(
+        load(tmp_path / "student").predict_proba(two_topics.texts), fitted.predict_proba(two_topics.texts), atol=1e-6
+    )
 
 
 def test_auto_decides_on_labels_of_people(
