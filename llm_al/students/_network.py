@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
@@ -99,6 +101,12 @@ class Network(nn.Module):
     def quick_logits(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """Return what `forward` does, for prediction only; the head computes in float32."""
         logits: Tensor = self.head(self.quick_features(tokens, mask) * self.scale)
+        return logits
+
+    def logits_of(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the logits that the head gives to unit vectors, (n, c)."""
+        weight, bias = (part.detach().double().cpu().numpy() for part in (self.head.weight, self.head.bias))
+        logits: NDArray[np.float64] = self.scale * features @ weight.T + bias
         return logits
 
     def forget_copies(self) -> None:

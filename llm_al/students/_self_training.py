@@ -1,6 +1,8 @@
 """One round of self-training inside a fit: what the network holds of unlabelled texts, where its neighbours agree."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,12 @@ class OwnLabels:
     n_drawn: int
     n_kept: int
     expected: float
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> "OwnLabels | None":
+        """Return what a saved student tells of them; None where it had none."""
+        names = ("n_drawn", "n_kept", "expected")
+        return cls(**{name: told[name] for name in names}) if all(name in told for name in names) else None
 
     @property
     def reason(self) -> str:

@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,8 +18,9 @@ from llm_al.students._memory import free, is_out_of_memory
 from llm_al.students._network import Network
 from llm_al.students._optimiser import make_optimizer
 from llm_al.students._precision import autocast
+from llm_al.types import TrainingSet
 
-__all__ = ["Recipe", "fine_tune", "seeded"]
+__all__ = ["Recipe", "fine_tune", "seeded", "with_others"]
 
 _log = logging.getLogger(__name__)
 _N_TRIES = 3
@@ -89,6 +90,15 @@ class Recipe:
         if step < n_warm:
             return (step + 1) / n_warm
         return (n_steps - step) / max(1, n_steps - n_warm)
+
+
+def with_others(recipe: Recipe, rows: Material | TrainingSet) -> Recipe:
+    """Return the recipe with twice the steps of people's rows alone, where there are others among them."""
+    n_human = len(rows) if rows.is_human is None else int(rows.is_human.sum())
+    if n_human in (0, len(rows)):
+        return recipe
+    n_steps = min(2 * recipe.n_steps(n_human), recipe.max_steps)
+    return replace(recipe, min_steps=n_steps, max_steps=n_steps)
 
 
 @contextmanager

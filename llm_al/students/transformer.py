@@ -10,25 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
-from torch import nn
 
 from llm_al.errors import StudentError
 from llm_al.protocols import FittedStudent
+from llm_al.students._assembly import read_assembly
 from llm_al.students._batches import tokenise
-from llm_al.students._compiled import Compiled
-from llm_al.students._cross_fit import human_rows
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._head_start import set_head
 from llm_al.students._material import Material, bounded, rows_of
-from llm_al.students._network import Network, choose_device, freeze, load_encoder, load_tokenizer, longest_input
-from llm_al.students._pooling import MEAN, MEAN_AND_FIRST, first_word, helps_first
+from llm_al.students._network import Network, freeze
+from llm_al.students._pooling import MEAN, MEAN_AND_FIRST, needs_first
 from llm_al.students._prediction import predict_features, predict_logits
 from llm_al.students._ranges import check_settings
 from llm_al.students._self_training import OwnLabels, n_steps_after, with_own_labels
 from llm_al.students._threads import threads
 from llm_al.students.calibration import fit_temperature, out_of_fold, scaled_proba
 from llm_al.students.lora import merged, wants_lora, with_adapters
-from llm_al.students.training import Recipe, fine_tune, seeded
+from llm_al.students.training import Recipe, fine_tune, seeded, with_others
 from llm_al.types import Embeddings, Proba, TrainingSet
 from llm_al.weights import resolve
 
@@ -37,12 +35,8 @@ __all__ = ["FittedTransformer", "Transformer"]
 _log = logging.getLogger(__name__)
 _KIND = "transformer"
 _TENSORS = "model.safetensors"
-_VERDICT = "verdict"
-"""Key of the header under which the report looks for a reason."""
-_CHOSEN = "chosen_pooling"
-"""Key of the header that tells what `auto` came to."""
-_MAX_PROBED = 1000
-"""Rows on which the pooling is chosen."""
+# Keys of the header: where the report looks for a reason, and what the pooling `auto` came to.
+_VERDICT, _CHOSEN = "verdict", "chosen_pooling"
 
 
 @dataclass(frozen=True)
@@ -58,9 +52,7 @@ class Transformer:
         See `training.Recipe`.
     pooling : str
         What of a text the head sees: ``mean`` over its tokens, ``mean+first`` with the state of its first token beside
-        it, or ``auto``: the latter where the encoder as it came predicts people's labels clearly better with it, which
-        questions do (see `_pooling.helps_first`). On held-out rows of trec6 (two seeds) ``mean`` gave .801, .854 and
-        .872 with 50, 90 and 130 labels, ``mean+first`` .820, .863 and .890.
+        it, or ``auto``: the latter where people's labels ask for it, as with questions (see `_pooling.helps_first`).
     scale : float
         Length of the features that the head sees.
     max_tokens : int
@@ -68,8 +60,7 @@ class Transformer:
     n_frozen_layers : int or None
         Encoder layers, from the input, that are left as they are; None leaves a third of them. On held-out rows of
         trec6 (two seeds, 110 and 130 labels) two of six gave .895, none .892, three .886, and a step takes a quarter
-        less. Token embeddings stay fixed in any case: a few hundred labels touch few tokens, and the optimiser saves
-        half its work.
+        less. Token embeddings stay fixed: a few labels touch few tokens, and the optimiser saves half its work.
     max_batch_tokens : int
         Padded tokens of one prediction batch on the CPU; sixteen times as many on an accelerator.
     temperature : float
@@ -233,26 +224,22 @@ class Transformer:
 
     def _begun(self, training: TrainingSet, labels: Sequence[str], pooling: str | None) -> "FittedTransformer":
         """Return a student at the encoder's own weights; the pooling is that of an earlier student, or chosen."""
-        folder = resolve(self.model)
-        encoder, config = load_encoder(folder)
-        tokenizer = load_tokenizer(folder)
-
-        max_tokens = longest_input(config, tokenizer, self.max_tokens)
+        parts = read_assembly(resolve(self.model), self.max_tokens)
 
         def begun(pooling: str) -> FittedTransformer:
-            network = _assembled(self, encoder, config, tokenizer, len(labels), pooling)
-            return FittedTransformer(network, tokenizer, tuple(labels), self, max_tokens, self.temperature)
+            network = parts.network(self, len(labels), pooling)
+            return FittedTransformer(network, parts.tokenizer, tuple(labels), self, parts.max_tokens, self.temperature)
 
         if (pooling or self.pooling) != "auto":
             return begun(pooling or self.pooling)
         both = begun(MEAN_AND_FIRST)
-        chosen = both if _needs_first(both, training) else begun(MEAN)
+        chosen = both if needs_first(both.features, training) else begun(MEAN)
         _log.info("transformer pools by %s", chosen.network.pooling)
         return chosen
 
     def _train_itself(self, fitted: "FittedTransformer", training: TrainingSet, seed: int) -> OwnLabels:
         """Train on the labels for a while, then on them and on what the network holds of unlabelled texts."""
-        planned = _with_others(self.recipe, training).n_steps(len(training))
+        planned = with_others(self.recipe, training).n_steps(len(training))
         n_first = max(1, round(self.own_start * planned))
         self._lasting(n_first)._train(fitted, training, seed)
         features = fitted.features(training.unlabelled)
@@ -285,7 +272,7 @@ class Transformer:
             is_human=training.is_human,
             mixup=training.mixup,
         )
-        fine_tune(network, material, recipe=_with_others(recipe, material), seed=seed)
+        fine_tune(network, material, recipe=with_others(recipe, material), seed=seed)
         if is_adapted:
             network.encoder = merged(network.encoder)
         network.forget_copies()
@@ -306,32 +293,6 @@ class Transformer:
 
 def _wants_itself(training: TrainingSet) -> bool:
     return bool(len(training.unlabelled)) and training.choose_own is not None
-
-
-def _assembled(
-    student: Transformer, encoder: nn.Module, config: Any, tokenizer: Any, n_classes: int, pooling: str
-) -> Network:
-    """Return the network on its device, with a head that knows nothing."""
-    width, first = config.hidden_size, first_word(tokenizer)
-    network = Network(encoder, width, n_classes, student.scale, student.precision, pooling=pooling, first=first)
-    if student.compile:
-        network.wrap = Compiled
-    return network.to(choose_device(student.device))
-
-
-def _needs_first(fitted: "FittedTransformer", training: TrainingSet) -> bool:
-    human = human_rows(training)
-    rows = (human if len(human) else np.arange(len(training)))[:_MAX_PROBED]
-    return helps_first(fitted.features([training.texts[i] for i in rows]), training.targets[rows])
-
-
-def _with_others(recipe: Recipe, rows: Material | TrainingSet) -> Recipe:
-    """Return the recipe with twice the steps of people's rows alone, where there are others among them."""
-    n_human = len(rows) if rows.is_human is None else int(rows.is_human.sum())
-    if n_human in (0, len(rows)):
-        return recipe
-    n_steps = min(2 * recipe.n_steps(n_human), recipe.max_steps)
-    return replace(recipe, min_steps=n_steps, max_steps=n_steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -369,11 +330,7 @@ class FittedTransformer:
 
     def logits_of(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the logits before the temperature that the head gives to `features`, shape (n, c)."""
-        weight, bias = (
-            part.detach().float().cpu().numpy() for part in (self.network.head.weight, self.network.head.bias)
-        )
-        logits: NDArray[np.float64] = self.network.scale * features @ weight.T.astype(np.float64) + bias
-        return logits
+        return self.network.logits_of(features)
 
     def features(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the unit vectors that the head sees, shape (n, d)."""
@@ -430,16 +387,14 @@ class FittedTransformer:
         folder, header = Path(folder), read_header(folder)
         settings = dict(header.settings)
         # Students that were saved before there was a choice pool by the mean.
-        own, pooling = settings.pop(_VERDICT, {}), settings.pop(_CHOSEN, MEAN)
+        told, pooling = settings.pop(_VERDICT, {}), settings.pop(_CHOSEN, MEAN)
         student = Transformer(**settings)
-        encoder, config = load_encoder(folder, has_weights=False)
-        tokenizer = load_tokenizer(folder)
-        network = _assembled(student, encoder, config, tokenizer, len(header.labels), pooling)
+        parts = read_assembly(folder, student.max_tokens, has_weights=False)
+        network = parts.network(student, len(header.labels), pooling)
         try:
             load_model(network, folder / _TENSORS)
         except (OSError, SafetensorError, RuntimeError) as exc:
             raise StudentError(f"{folder / _TENSORS} is missing or damaged ({exc}); train the student again") from exc
         network.eval()
-        max_tokens = longest_input(config, tokenizer, student.max_tokens)
-        known = OwnLabels(own["n_drawn"], own["n_kept"], own["expected"]) if "n_drawn" in own else None
-        return cls(network, tokenizer, header.labels, student, max_tokens, header.temperature, known)
+        own = OwnLabels.read(told)
+        return cls(network, parts.tokenizer, header.labels, student, parts.max_tokens, header.temperature, own)

@@ -116,7 +116,7 @@ def test_student_of_either_pooling_is_the_same_after_loading(
 def test_auto_is_saved_as_what_it_came_to(
     tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_al.students.transformer.helps_first", lambda *_: True)
+    monkeypatch.setattr("llm_al.students._pooling.helps_first", lambda *_: True)
     fitted = _fitted(tiny_encoder, two_topics)
     assert fitted.network.pooling == "mean+first"
     fitted.save(tmp_path / "student")
@@ -152,7 +152,7 @@ def test_auto_decides_on_labels_of_people(
         seen.append(len(features))
         return False
 
-    monkeypatch.setattr("llm_al.students.transformer.helps_first", helps)
+    monkeypatch.setattr("llm_al.students._pooling.helps_first", helps)
     is_human = np.arange(12) % 3 > 0
     mixed = TrainingSet(two_topics.texts, two_topics.targets, two_topics.weights, is_human=is_human)
     assert _fitted(tiny_encoder, mixed).network.pooling == "mean"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from llm_al.errors import ConfigError, StudentError
-from llm_al.students import load, transformer
+from llm_al.students import load
 from llm_al.students._compiled import Compiled
 from llm_al.students._network import freeze, load_encoder
 from llm_al.students.head import Head
@@ -157,7 +157,7 @@ def test_a_compiler_that_fails_changes_no_prediction(
     def broken(encoder: Any) -> Compiled:
         return Compiled(encoder, lambda *_args, **_settings: 1 / 0)
 
-    monkeypatch.setattr(transformer, "Compiled", broken)
+    monkeypatch.setattr("llm_al.students._assembly.Compiled", broken)
     plain, compiled = (
         Transformer(tiny_encoder, epochs=1, compile=flag, precision="fp32").fit(two_topics, labels=LABELS, seed=0)
         for flag in (False, True)
