@@ -18,7 +18,7 @@ POOLINGS = ("auto", MEAN, MEAN_AND_FIRST)
 
 _RIDGE = 0.3
 _LEAST_T = 3.0
-_MAX_ROWS = 1000
+_LEAST_ROWS, _MAX_ROWS = 20, 1000
 
 
 def n_parts(pooling: str) -> int:
@@ -28,8 +28,8 @@ def n_parts(pooling: str) -> int:
 
 def first_word(tokenizer: Any) -> int:
     """Return the position of a text's first own token: 1 where the tokeniser puts a special one before it, else 0."""
-    ids = tokenizer(["word"], add_special_tokens=True)["input_ids"][0]
-    return next((position for position, token in enumerate(ids) if token not in tokenizer.all_special_ids), 0)
+    framed, bare = (tokenizer(["word"], add_special_tokens=framed)["input_ids"][0] for framed in (True, False))
+    return framed.index(bare[0]) if bare else 0
 
 
 def pooled(states: Tensor, mask: Tensor | None, pooling: str, first: int) -> Tensor:
@@ -84,7 +84,7 @@ def helps_first(features: NDArray[np.float64], targets: Proba) -> bool:
     Returns
     -------
     bool
-        False with fewer than two rows, and where all labels are the same.
+        False with fewer than 20 rows, of which no standard error is worth much, and where all labels are the same.
 
     Notes
     -----
@@ -101,7 +101,7 @@ def helps_first(features: NDArray[np.float64], targets: Proba) -> bool:
            prediction. Technometrics 16.
     """
     n, d = len(features), features.shape[1] // 2
-    if n < 2 or len(np.unique(targets.argmax(axis=1))) < 2:
+    if n < _LEAST_ROWS or len(np.unique(targets.argmax(axis=1))) < 2:
         return False
     mean_alone = 2**0.5 * features[:, :d]
     gain = _left_out_errors(mean_alone, targets) - _left_out_errors(features, targets)

@@ -212,7 +212,7 @@ class Transformer:
     def _fit(
         self, training: TrainingSet, labels: Sequence[str], seed: int, previous: "FittedTransformer | None"
     ) -> "FittedTransformer":
-        fitted = self._begun(training, labels, None if previous is None else previous.network.pooling)
+        fitted = self._begun(training, labels, self.pooling if previous is None else previous.network.pooling)
         if previous is not None:
             fitted.network.load_state_dict(previous.network.state_dict())
         if self.head_start == "linear" and previous is None:
@@ -222,20 +222,20 @@ class Transformer:
             return fitted
         return replace(fitted, own=self._train_itself(fitted, training, seed))
 
-    def _begun(self, training: TrainingSet, labels: Sequence[str], pooling: str | None) -> "FittedTransformer":
-        """Return a student at the encoder's own weights; the pooling is that of an earlier student, or chosen."""
+    def _begun(self, training: TrainingSet, labels: Sequence[str], pooling: str) -> "FittedTransformer":
+        """Return a student at the encoder's own weights, whose pooling is chosen where it is ``auto``."""
         parts = read_assembly(resolve(self.model), self.max_tokens)
 
-        def begun(pooling: str) -> FittedTransformer:
-            network = parts.network(self, len(labels), pooling)
+        def begun(pooling: str, *, compile: bool) -> FittedTransformer:
+            network = parts.network(replace(self, compile=compile), len(labels), pooling)
             return FittedTransformer(network, parts.tokenizer, tuple(labels), self, parts.max_tokens, self.temperature)
 
-        if (pooling or self.pooling) != "auto":
-            return begun(pooling or self.pooling)
-        both = begun(MEAN_AND_FIRST)
-        chosen = both if needs_first(both.features, training) else begun(MEAN)
-        _log.info("transformer pools by %s", chosen.network.pooling)
-        return chosen
+        if pooling == "auto":
+            # A look at people's few texts is not worth a compilation.
+            seen = begun(MEAN_AND_FIRST, compile=False).features
+            pooling = MEAN_AND_FIRST if needs_first(seen, training) else MEAN
+            _log.info("transformer pools by %s", pooling)
+        return begun(pooling, compile=self.compile)
 
     def _train_itself(self, fitted: "FittedTransformer", training: TrainingSet, seed: int) -> OwnLabels:
         """Train on the labels for a while, then on them and on what the network holds of unlabelled texts."""

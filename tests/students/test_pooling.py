@@ -51,8 +51,6 @@ def test_texts_that_are_shorter_than_the_position_give_their_last_token() -> Non
 class _Bare:
     """A tokeniser without special tokens."""
 
-    all_special_ids = (0,)
-
     def __call__(self, texts: list[str], add_special_tokens: bool) -> dict[str, list[list[int]]]:
         return {"input_ids": [[7] for _ in texts]}
 
@@ -77,7 +75,13 @@ def test_first_token_is_left_out_where_it_tells_nothing(seed: int) -> None:
     assert not helps_first(noise, shuffled)
 
 
-@pytest.mark.parametrize("n", [0, 1, 5])
+@pytest.mark.parametrize("n", [2, 3, 19])
+def test_few_rows_prove_nothing(n: int) -> None:
+    features, targets = _told_by(1)
+    assert not helps_first(features[:n], targets[:n])
+
+
+@pytest.mark.parametrize("n", [0, 1, 30])
 def test_nothing_is_learned_from_no_row_one_row_or_one_class(n: int) -> None:
     features, _ = _told_by(1, n=max(n, 1))
     same = np.repeat(np.eye(3)[:1], n, axis=0)
@@ -165,6 +169,23 @@ def test_warm_start_keeps_the_pooling(tiny_encoder: str, two_topics: TrainingSet
     before = _fitted(tiny_encoder, two_topics, pooling="mean+first")
     student = Transformer(tiny_encoder, start="warm", **QUICK)  # type: ignore[arg-type]
     assert student.fit_from(before, two_topics, labels=before.labels, seed=0).network.pooling == "mean+first"
+
+
+def test_the_choice_is_made_without_a_compiler(
+    tiny_encoder: str, two_topics: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[object] = []
+
+    def compile_(encoder: torch.nn.Module) -> torch.nn.Module:
+        compiled.append(encoder)
+        return encoder
+
+    monkeypatch.setattr("llm_al.students._assembly.Compiled", compile_)
+    monkeypatch.setattr("llm_al.students.transformer.fine_tune", lambda *_, **__: None)
+    fitted = _fitted(tiny_encoder, two_topics, compile=True)
+    assert not compiled
+    fitted.features(["a cat"])
+    assert len(compiled) == 1
 
 
 def test_unknown_pooling_is_refused_by_name(tiny_encoder: str) -> None:
