@@ -30,10 +30,10 @@ def full_runs(place: Place, options: argparse.Namespace, known: Runs) -> Iterato
 def _fitted(name: str, place: Place, run: Run, options: dict[str, Any]) -> Run:
     task, n = place.task, len(place.task.texts)
     student = registry.make("student", name, **{"model": place.folder, **_PLAIN[name], **options})
-    training = TrainingSet(task.texts, np.eye(len(task.labels))[task.gold], np.ones(n), place.embeddings)
+    training = TrainingSet(task.texts, np.eye(len(task.labels))[task.gold], np.ones(n), place.vectors)
     with run.timed("fit"):
         fitted = student.fit(training, labels=task.labels, seed=run.seed)
     with run.timed("test"):
-        predicted = fitted.predict_proba(task.test_texts, embeddings=place.test_embeddings).argmax(axis=1)
+        predicted = fitted.predict_proba(task.test_texts, embeddings=place.test_vectors).argmax(axis=1)
     run.score(n, predicted, task.test_gold)
     return run

@@ -159,9 +159,7 @@ class Learner:
     def test(self, student: FittedStudent | None = None) -> NDArray[np.intp]:
         """Return the class indices of the test split, by the loop's own student unless another is given."""
         task = self.place.task
-        return (
-            (student or self._own).predict_proba(task.test_texts, embeddings=self.place.test_embeddings).argmax(axis=1)
-        )
+        return (student or self._own).predict_proba(task.test_texts, embeddings=self.place.test_vectors).argmax(axis=1)
 
     def distilled(self, n_rows: int, run: Run) -> FittedStudent:
         """Return a student that learned what an ensemble, the loop's own student in it, says of unlabelled rows.
@@ -176,13 +174,13 @@ class Learner:
         with run.timed("distil"):
             seeds = np.random.SeedSequence([self.run.seed, self._step]).generate_state(settings.n_teachers - 1)
             more = [self.student.fit(self._taught, labels=task.labels, seed=int(seed)) for seed in seeds]
-            soft = ensemble_proba([self._own, *more], texts, self.place.embeddings[drawn])
+            soft = ensemble_proba([self._own, *more], texts, self.place.vectors[drawn])
             training = soft_training_set(human, texts, soft, settings.human_weight)
             small = small_student(settings.student, self.place.folder, settings.options)
             return small.fit(training, labels=task.labels, seed=self.run.seed)
 
     def _of_people(self, rows: Positions) -> TrainingSet:
-        task, vectors = self.place.task, self.place.embeddings[rows]
+        task, vectors = self.place.task, self.place.vectors[rows]
         targets = np.eye(len(task.labels))[task.gold[rows]]
         return TrainingSet([task.texts[int(row)] for row in rows], targets, np.ones(len(rows)), vectors)
 
@@ -238,14 +236,14 @@ class Learner:
 
     def _predict(self, rows: Positions) -> Proba:
         texts = [self.place.task.texts[int(row)] for row in rows]
-        return self._own.predict_proba(texts, embeddings=self.place.embeddings[rows])
+        return self._own.predict_proba(texts, embeddings=self.place.vectors[rows])
 
 
 def _corpus(place: Place) -> Corpus:
     ids = [str(i) for i in range(len(place.task.texts))]
     scheme = LabelScheme(tuple(Label(name) for name in place.task.labels))
-    embeddings, groups = place.embeddings, place.groups
-    return Corpus(scheme, ids, place.task.texts, embeddings, groups, label_embeddings=place.label_embeddings)
+    vectors, groups = place.vectors, place.groups
+    return Corpus(scheme, ids, place.task.texts, vectors, groups, label_vectors=place.label_vectors)
 
 
 @dataclass

@@ -106,7 +106,7 @@ def _trained(place: Place, options: argparse.Namespace) -> Any:
     rows = place.first(20 if options.quick else _N_LABELS, options.first_seed, options.cold_start)
     recipe = Recipe("transformer", "random", "none", options=options.options)
     texts, targets = [place.task.texts[int(row)] for row in rows], np.eye(len(place.task.labels))[place.task.gold[rows]]
-    training = TrainingSet(texts, targets, np.ones(len(rows)), place.embeddings[rows])
+    training = TrainingSet(texts, targets, np.ones(len(rows)), place.vectors[rows])
     return recipe.make_student(place.folder).fit(training, labels=place.task.labels, seed=options.first_seed)
 
 

@@ -93,9 +93,9 @@ def narrowed(place: Place, path: Path) -> Place:
     return replace(
         place,
         task=smaller,
-        embeddings=place.embeddings[pool],
-        test_embeddings=place.test_embeddings[test],
-        label_embeddings=place.label_embeddings[kept],
+        vectors=place.vectors[pool],
+        test_vectors=place.test_vectors[test],
+        label_vectors=place.label_vectors[kept],
         groups=place.groups[pool],
     )
 

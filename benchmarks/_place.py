@@ -9,9 +9,10 @@ from _data import Task
 from numpy.typing import NDArray
 
 from llm_al import registry
-from llm_al.embedders.cached import Cached
+from llm_al.embedders.cached import Cached, views_in_cache
 from llm_al.pool import PoolView
 from llm_al.types import Embeddings, Positions, Proba
+from llm_al.views import FIRST, best_view, encode_views, view_of
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class Place:
     Parameters
     ----------
     task : Task
-    embeddings, test_embeddings : ndarray of shape (n, d) and (t, d)
-        By the encoder in `folder`.
-    label_embeddings : ndarray of shape (c, d)
+    vectors, test_vectors : ndarray of shape (n, v, d) and (t, v, d)
+        By the encoder in `folder`, all views. Peers are given the first, which is the encoder's own.
+    label_vectors : ndarray of shape (c, v, d)
         Of the labels' names.
     folder : str
     groups : ndarray of shape (n,)
@@ -31,23 +32,36 @@ class Place:
     """
 
     task: Task
-    embeddings: Embeddings
-    test_embeddings: Embeddings
-    label_embeddings: Embeddings
+    vectors: Embeddings
+    test_vectors: Embeddings
+    label_vectors: Embeddings
     folder: str
     groups: NDArray[np.int64]
 
+    @property
+    def embeddings(self) -> Embeddings:
+        """The encoder's own vectors, shape (n, d)."""
+        return view_of(self.vectors, FIRST)
+
+    @property
+    def test_embeddings(self) -> Embeddings:
+        """The same of the test split."""
+        return view_of(self.test_vectors, FIRST)
+
     def view(self, labels: NDArray[np.int64], proba: Proba | None, *, is_open: NDArray[np.bool_]) -> PoolView:
         """Return the pool as a step sees it."""
+        known, n_classes = np.flatnonzero(labels >= 0), len(self.task.labels)
+        view = best_view(self.vectors[known], np.eye(n_classes)[labels[known]])
         return PoolView(
             self.task.texts,
-            self.embeddings,
-            len(self.task.labels),
+            view_of(self.vectors, view),
+            n_classes,
             labels,
             is_open,
             proba,
             self.groups,
-            self.label_embeddings,
+            view_of(self.label_vectors, view),
+            view=view,
         )
 
     def at(self, rows: Positions) -> "Place":
@@ -55,7 +69,7 @@ class Place:
         if len(rows) == len(self.task.texts):
             return self
         task = replace(self.task, texts=[self.task.texts[int(row)] for row in rows], gold=self.task.gold[rows])
-        return replace(self, task=task, embeddings=self.embeddings[rows], groups=self.groups[rows])
+        return replace(self, task=task, vectors=self.vectors[rows], groups=self.groups[rows])
 
     def first(self, n: int, seed: int, cold_start: str) -> Positions:
         """Return the n rows that are labelled first, the same for every learner of a seed."""
@@ -73,12 +87,12 @@ def place_of(task: Task, folder: str, cache: Path | None) -> Place:
     """Embed a data set, or read its vectors from `cache`."""
     embedder = registry.make("embedder", "sentence", model=folder)
     pool, test = (
-        embedder.encode(texts)
+        encode_views(embedder, texts)
         if cache is None
-        else np.asarray(Cached(embedder, cache, name=f"{task.name}-{part}").encode_pool(texts))
+        else np.asarray(views_in_cache(Cached(embedder, cache, name=f"{task.name}-{part}"), texts))
         for part, texts in (("train", task.texts), ("test", task.test_texts))
     )
-    names = embedder.encode([label.replace("_", " ") for label in task.labels])
+    names = encode_views(embedder, [label.replace("_", " ") for label in task.labels])
     plain = [" ".join(text.casefold().split()) for text in task.texts]
     groups = np.unique(plain, return_inverse=True)[1].astype(np.int64)
     return Place(task, pool, test, names, folder, groups)

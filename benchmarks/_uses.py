@@ -65,7 +65,7 @@ class Bench:
         test = TestSplit.of(
             ids=[str(n) for n in range(len(self.task.test_texts))],
             texts=self.task.test_texts,
-            embeddings=self.test_embeddings,
+            vectors=self.test_embeddings,
             labels=self.task.test_gold.tolist(),
             n_outside=0,
         )

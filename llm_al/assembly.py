@@ -4,14 +4,14 @@ import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llm_al import registry
 from llm_al.config import ProjectConfig
 from llm_al.corpus import Corpus, TestSplit
-from llm_al.embedders.cached import Cached
+from llm_al.embedders.cached import Cached, views_in_cache
 from llm_al.errors import ConfigError
 from llm_al.evaluation.stopping import Stopping
 from llm_al.llm_assembly import make_chats, make_demonstrator, make_refine, make_replay, unencrypted
@@ -32,6 +32,7 @@ from llm_al.students.saved import why_chosen
 from llm_al.supervision import Supervision
 from llm_al.synthesis import Synthesis
 from llm_al.types import SKIP, Embeddings, LabelScheme, Split
+from llm_al.views import encode_views, n_views
 
 if TYPE_CHECKING:
     from llm_al.llm_tasks import LLMTasks
@@ -77,20 +78,22 @@ class Assembly:
             scheme=self.scheme,
             ids=ids,
             texts=texts,
-            embeddings=self._cached("pool").encode_pool(texts, progress=progress, warn=self.warn),
+            vectors=views_in_cache(self._cached("pool"), texts, progress=progress, warn=self.warn),
             groups=self.store.groups(Split.POOL),
             test=self.test_split(progress),
-            label_embeddings=self.label_embeddings(),
+            label_vectors=self.label_vectors(),
         )
 
-    def label_embeddings(self) -> Embeddings:
-        """Return unit vectors of the labels' names and descriptions, shape (c, d); made once for a label list."""
+    def label_vectors(self) -> Embeddings:
+        """Return unit vectors of the labels' names and descriptions, all views; made once for a label list."""
         texts, embedder = [label.text for label in self.scheme.labels], self.embedder()
-        made_of = "\0".join([embedder.fingerprint, *texts]).encode("utf-8", "surrogatepass")
+        made_of = "\0".join([embedder.fingerprint, f"{n_views(embedder)} views", *texts]).encode(
+            "utf-8", "surrogatepass"
+        )
         name, files = hashlib.blake2b(made_of, digest_size=8).hexdigest(), Artefacts(self.folder / "cache", self.warn)
         kept = files.load_array("labels", name, n_rows=len(texts))
         if kept is None:
-            kept = embedder.encode(texts)
+            kept = encode_views(embedder, texts)
             files.save_array("labels", name, kept)
         return kept
 
@@ -103,12 +106,12 @@ class Assembly:
         gold = {answer.example_id: answer.label for answer in answers if answer.label not in (None, SKIP)}
         known = [example for example in examples if gold.get(example.id) in self.scheme.names]
         texts = [example.text for example in known]
-        embeddings = self._cached("test").encode_pool(texts, progress=progress, warn=self.warn)
+        vectors = views_in_cache(self._cached("test"), texts, progress=progress, warn=self.warn)
         labels = [self.scheme.index(str(gold[example.id])) for example in known]
         return TestSplit.of(
             ids=[example.id for example in known],
             texts=texts,
-            embeddings=embeddings,
+            vectors=vectors,
             labels=labels,
             n_outside=len(examples) - len(known),
         )
@@ -126,6 +129,7 @@ class Assembly:
             batch_size=settings.batch_size,
             max_tokens=settings.max_tokens,
             device=settings.device,
+            layers=settings.layers,
         )
         return sentence
 
@@ -204,7 +208,7 @@ class Assembly:
 
     def vectors(self, texts: Sequence[str]) -> Embeddings | None:
         """Return what a head predicts from; None for students that encode texts themselves."""
-        return self.embedder().encode(texts) if self.config.student.name in _ON_VECTORS else None
+        return encode_views(self.embedder(), texts) if self.config.student.name in _ON_VECTORS else None
 
     def llm(self) -> Annotator | None:
         """Return the annotator that stands in for people; None when there is none."""
@@ -241,8 +245,10 @@ class Assembly:
         settings = self.config.llm
         if not settings.synthesize:
             return None
-        write, encode = self.tasks().write, self.embedder().encode
-        return Synthesis(write, encode, n_per_label=settings.synthesize, weight=settings.synthetic_weight)
+        write, embedder = self.tasks().write, self.embedder()
+        return Synthesis(
+            write, partial(encode_views, embedder), n_per_label=settings.synthesize, weight=settings.synthetic_weight
+        )
 
     def _cold_options(self) -> dict[str, Any]:
         return {"choose": self.tasks().choose} if self.config.strategy.cold_start == "llm" else {}

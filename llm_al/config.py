@@ -57,6 +57,9 @@ class EmbedderSettings(Section):
     """Of the cached vectors."""
     device: str | None = None
     """None takes CUDA where there is one."""
+    layers: bool = True
+    """Also keep the average of the encoder's upper layers and the state of the first token: a `head` learns from what
+    people's labels prefer. Costs no time, and twice as much space again."""
 
 
 class StrategySettings(Section):

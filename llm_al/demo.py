@@ -131,7 +131,7 @@ def _compare(project: Project, loop: Loop, progress: Progress) -> tuple[Metrics,
     rows = np.array([position for position, _ in known], dtype=np.intp)
     targets = np.eye(len(corpus.scheme))[[corpus.scheme.index(str(label)) for _, label in known]]
     texts = corpus.texts_at(rows)
-    training = TrainingSet(texts, targets, np.ones(len(rows)), np.asarray(corpus.embeddings[rows], dtype=np.float32))
+    training = TrainingSet(texts, targets, np.ones(len(rows)), np.asarray(corpus.vectors[rows], dtype=np.float32))
     progress("reference: all gold labels", 0, 0)
     folder = loop.students.folder / _REFERENCE
     if not folder.exists():
@@ -140,5 +140,5 @@ def _compare(project: Project, loop: Loop, progress: Progress) -> tuple[Metrics,
     progress("reference: all gold labels", 1, 1)
     if corpus.test is None or ours is None:
         raise ConfigError("the demo's test split is missing; start over with: llm-al demo --fresh")
-    proba = loop.students.load(folder).predict_proba(corpus.test.texts, embeddings=corpus.test.embeddings)
+    proba = loop.students.load(folder).predict_proba(corpus.test.texts, embeddings=corpus.test.vectors)
     return ours, evaluate(corpus.test.labels, proba, corpus.scheme.names)

@@ -13,6 +13,7 @@ from llm_al.errors import ConfigError, DataError, LabelError, NotFittedError
 from llm_al.pool import PoolView
 from llm_al.protocols import Embedder, FittedStudent, Strategy, Student
 from llm_al.types import RESERVED_LABELS, Label, LabelScheme, Positions, Proba, Scores, TrainingSet
+from llm_al.views import best_view, encode_views, view_of
 
 __all__ = ["ActiveLearner", "Query"]
 
@@ -201,7 +202,7 @@ class ActiveLearner:
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         missing = [text for text in dict.fromkeys(texts) if text not in self._vectors]
         if missing:
-            self._vectors.update(zip(missing, self.embedder.encode(missing), strict=True))
+            self._vectors.update(zip(missing, encode_views(self.embedder, missing), strict=True))
         if not texts:
             return np.zeros((0, self.embedder.n_dimensions), dtype=np.float32)
         return np.stack([self._vectors[text] for text in texts])
@@ -210,10 +211,11 @@ class ActiveLearner:
         known = dict(zip(self._texts, self._targets, strict=True))
         labels = np.array([known.get(text, -1) for text in texts], dtype=np.int64)
         is_open = np.array([text not in known and text not in self._passed_over for text in texts], dtype=np.bool_)
-        embeddings = self._embed(texts)
-        proba = self._fitted.predict_proba(texts, embeddings=embeddings) if self._fitted and len(texts) else None
+        vectors = self._embed(texts)
+        proba = self._fitted.predict_proba(texts, embeddings=vectors) if self._fitted and len(texts) else None
         groups = np.unique(np.asarray(texts, dtype=object), return_inverse=True)[1] if len(texts) else None
-        return PoolView(texts, embeddings, len(self.labels), labels, is_open, proba, groups)
+        view = best_view(vectors[labels >= 0], np.eye(len(self.labels))[labels[labels >= 0]])
+        return PoolView(texts, view_of(vectors, view), len(self.labels), labels, is_open, proba, groups, view=view)
 
     def _training_set(self) -> TrainingSet:
         targets = np.eye(len(self.labels))[np.asarray(self._targets, dtype=np.intp)]

@@ -21,7 +21,7 @@ class PoolView:
     texts : sequence of str, length n
         May be lazy: index it in slices or by position, do not copy it whole.
     embeddings : ndarray of shape (n, d)
-        Unit-length rows; may be a read-only memory map.
+        Unit-length rows, of one view; may be a read-only memory map.
     n_classes : int
         c, at least 2.
     labels : ndarray of shape (n,), int64
@@ -36,6 +36,8 @@ class PoolView:
         Unit vectors of the labels' names and descriptions, by the encoder of `embeddings`.
     is_outgrown : bool
         Whether `proba` comes from a student that changed its encoder, so that `embeddings` know less than it does.
+    view : int
+        Which of the encoder's views `embeddings` and `label_embeddings` are; see `llm_al.views`.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class PoolView:
     groups: NDArray[np.int64] | None = field(default=None)
     label_embeddings: Embeddings | None = field(default=None)
     is_outgrown: bool = field(default=False)
+    view: int = field(default=0)
 
     def __post_init__(self) -> None:
         n = len(self.texts)

@@ -111,15 +111,18 @@ class Situation:
             if not answers.is_asked[position]:
                 labels[position] = self.corpus.scheme.index(label)
                 is_open[position] = False
+        seen = self.corpus.view_for(answers.human)
+        embeddings, label_embeddings = self.corpus.seen(seen)
         view = PoolView(
             texts=self.corpus.texts,
-            embeddings=self.corpus.embeddings,
+            embeddings=embeddings,
             n_classes=len(self.corpus.scheme),
             labels=labels,
             is_available=is_open,
             proba=self.students.pool_proba(number - 1, self.corpus),
             groups=self.corpus.groups,
-            label_embeddings=self.corpus.label_embeddings,
+            label_embeddings=label_embeddings,
+            view=seen,
         )
         return Moment(number, answers, accepted, view)
 

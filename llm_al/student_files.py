@@ -102,10 +102,10 @@ class StudentFiles:
         if not self.path(number).exists():
             return
         student, names = self.fitted(number), corpus.scheme.names
-        pool = _in_chunks(student, corpus.texts, corpus.embeddings, progress)
+        pool = _in_chunks(student, corpus.texts, corpus.vectors, progress)
         self._keep("pool", number, names, _by_name(pool, student.labels, names))
         if corpus.test is not None:
-            test = student.predict_proba(corpus.test.texts, embeddings=corpus.test.embeddings)
+            test = student.predict_proba(corpus.test.texts, embeddings=corpus.test.vectors)
             self._keep("test", number, names, _by_name(test, student.labels, names))
 
     def pool_proba(self, number: int, corpus: Corpus) -> Proba | None:

@@ -19,7 +19,8 @@ from llm_al.pseudo_labels.guard import Guard, Rows
 from llm_al.pseudo_labels.harm import HarmCheck
 from llm_al.pseudo_labels.llm_rows import Labelled, LLMRows
 from llm_al.pseudo_labels.precision import PrecisionEstimate
-from llm_al.types import ChooseOwn, Positions, Proba, Source, TrainingSet
+from llm_al.types import ChooseOwn, Embeddings, Positions, Proba, Source, TrainingSet
+from llm_al.views import view_of
 
 __all__ = ["Mixture", "Summary", "Supervision"]
 
@@ -92,14 +93,14 @@ class Mixture:
     def training_set(self, corpus: Corpus) -> TrainingSet:
         """Return the mixture with its texts and embeddings."""
         texts = corpus.texts_at(self.positions)
-        vectors = np.asarray(corpus.embeddings[self.positions], dtype=np.float32)
+        vectors = np.asarray(corpus.vectors[self.positions], dtype=np.float32)
         is_human = np.arange(len(self.positions)) < self.summary.n_human
         real = TrainingSet(
             texts,
             self.targets,
             self.weights,
             vectors,
-            label_embeddings=corpus.label_embeddings,
+            label_embeddings=corpus.label_vectors,
             is_human=is_human,
             mixup=self.mixup,
             unlabelled=corpus.texts_at(self.unlabelled),
@@ -262,7 +263,7 @@ class Supervision:
         human, others = parts.first(summary.n_human), parts.rest(summary.n_human)
         if self.guard is not None:
             factor, reason = HarmCheck().choose(
-                human.rows(view), others.rows(view), _rows(written), rng, name="synthetic texts"
+                human.rows(view), others.rows(view), _rows(written, view.view), rng, name="synthetic texts"
             )
         has_none = human.targets.sum(axis=0) == 0.0
         kept = np.flatnonzero(has_none[written.targets.argmax(axis=1)]) if factor > 0 else np.zeros(0, dtype=np.intp)
@@ -276,7 +277,7 @@ class Supervision:
             return replace(mixture, summary=told)
         weights = written.weights[kept] * factor
         texts = [written.texts[int(row)] for row in kept]
-        taken = TrainingSet(texts, written.targets[kept], weights, _rows(written).embeddings[kept])
+        taken = TrainingSet(texts, written.targets[kept], weights, _vectors(written)[kept])
         return replace(mixture, summary=told, written=taken)
 
     def _unlabelled(self, view: PoolView, answers: Answers, rng: np.random.Generator) -> Positions:
@@ -294,10 +295,14 @@ class Supervision:
         return _Part(*plain, without)
 
 
-def _rows(written: TrainingSet) -> Rows:
+def _vectors(written: TrainingSet) -> Embeddings:
     if written.embeddings is None:
         raise ShapeError("synthetic texts have no embeddings; give one vector a text")
-    return Rows(written.embeddings, written.targets, written.weights)
+    return written.embeddings
+
+
+def _rows(written: TrainingSet, view: int) -> Rows:
+    return Rows(view_of(_vectors(written), view), written.targets, written.weights)
 
 
 def _joined(real: TrainingSet, written: TrainingSet) -> TrainingSet:

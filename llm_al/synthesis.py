@@ -15,6 +15,7 @@ from llm_al.answers import Answers
 from llm_al.corpus import Corpus
 from llm_al.errors import ConfigError
 from llm_al.types import Embeddings, SyntheticText, TrainingSet
+from llm_al.views import FIRST, view_of
 
 __all__ = ["Synthesis", "Write", "read_synthetic", "synthetic_to_json"]
 
@@ -44,7 +45,7 @@ class Synthesis:
     ----------
     write : callable
     encode : callable
-        Texts -> unit-length embeddings, those of the pool's encoder.
+        Texts -> unit-length embeddings by the pool's encoder, all views.
     n_per_label : int
         Texts of each label that has no example.
     weight : float
@@ -119,7 +120,8 @@ class Synthesis:
     ) -> list[SyntheticText]:
         if not new:
             return []
-        vectors = np.asarray(self.encode([text.text for text in [*known, *new]]), dtype=np.float32)
+        views = self.encode([text.text for text in [*known, *new]])
+        vectors = np.asarray(view_of(views, FIRST), dtype=np.float32)
         before, mine = vectors[: len(known)], vectors[len(known) :]
         nearest = _max_cosine(mine, corpus.embeddings)
         if corpus.test is not None:

@@ -18,7 +18,7 @@ from llm_al.errors import LabelError, ShapeError
 Proba = NDArray[np.float64]
 """Class probabilities, shape ``(n, c)``; rows sum to 1."""
 Embeddings = NDArray[np.float32] | NDArray[np.float16]
-"""Unit-length sentence embeddings, shape ``(n, d)``."""
+"""Unit-length sentence embeddings, shape ``(n, d)``, or ``(n, v, d)`` with v views of each text, see `llm_al.views`."""
 Scores = NDArray[np.float64]
 """One number an example, shape ``(n,)``; higher means ask sooner."""
 Positions = NDArray[np.intp]
@@ -335,9 +335,9 @@ class TrainingSet:
         Soft labels; rows sum to 1.
     weights : ndarray of shape (n,), float64
         Positive example weights; a human label weighs 1.
-    embeddings : ndarray of shape (n, d) or None
+    embeddings : ndarray of shape (n, d) or (n, v, d), or None
         Fixed sentence embeddings of the texts, where they are at hand.
-    label_embeddings : ndarray of shape (c, d) or None
+    label_embeddings : ndarray of shape (c, d) or (c, v, d), or None
         Unit vectors of the labels' names and descriptions, by the encoder of `embeddings`: a prior for classes
         with few or no examples.
     is_human : ndarray of shape (n,), bool, or None

@@ -32,7 +32,7 @@ TEST = ["c in the test"]
 
 def corpus() -> Corpus:
     scheme = LabelScheme(tuple(Label(name) for name in NAMES))
-    test = TestSplit.of(ids=["t"], texts=TEST, embeddings=encode(TEST), labels=[2], n_outside=0)
+    test = TestSplit.of(ids=["t"], texts=TEST, vectors=encode(TEST), labels=[2], n_outside=0)
     return Corpus(scheme, [str(n) for n in range(24)], POOL, encode(POOL), np.arange(24), test)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from llm_al.protocols import FittedStudent, Student
 from llm_al.students.head import Head
 from llm_al.students.onnx_student import FittedOnnx
 from llm_al.types import Embeddings, Positions, Proba
+from llm_al.views import encode_views
 from llm_al.weights import resolve
 
 __all__ = ["Figures"]
@@ -97,10 +98,10 @@ class Figures:
         if self.corpus.test is None or self.is_seen:
             return held_out, self._predicted(model, self.draw.human)
         test = self.corpus.test
-        return held_out, model.predict_proba(test.texts, embeddings=self.small.vectors(test.embeddings))
+        return held_out, model.predict_proba(test.texts, embeddings=self.small.vectors(test.vectors))
 
     def _predicted(self, model: FittedStudent, rows: Positions) -> Proba:
-        vectors = self.small.vectors(self.corpus.embeddings[rows])
+        vectors = self.small.vectors(self.corpus.vectors[rows])
         return model.predict_proba(self.corpus.texts_at(rows), embeddings=vectors)
 
     def _measured(self, name: str, told: tuple[Proba, Proba], speed: float, n_bytes: int) -> Measured:
@@ -123,7 +124,7 @@ class Figures:
     @cached_property
     def _encode(self) -> Callable[[Sequence[str]], Embeddings] | None:
         """What makes the vectors that the teachers predict from; None where they read texts."""
-        return self.assembly.embedder().encode if isinstance(self.teachers.recipe, Head) else None
+        return partial(encode_views, self.assembly.embedder()) if isinstance(self.teachers.recipe, Head) else None
 
     def _teachers_bytes(self) -> int:
         folders = sum(bytes_on_disk(path) for path in self.teachers.paths())

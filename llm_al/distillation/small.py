@@ -98,7 +98,7 @@ class Small:
         )
 
     def _vectors_at(self, rows: Positions) -> Embeddings | None:
-        return self.vectors(self.corpus.embeddings[rows])
+        return self.vectors(self.corpus.vectors[rows])
 
     def _trained(self, training: TrainingSet, seed: int) -> FittedStudent:
         labels = self.corpus.scheme.names

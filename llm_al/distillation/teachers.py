@@ -131,13 +131,13 @@ class Teachers:
         corpus, parts = self.loop.corpus, [np.zeros((0, len(self.loop.corpus.scheme)))]
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
-            parts.append(member.predict_proba(corpus.texts_at(part), embeddings=corpus.embeddings[part]))
+            parts.append(member.predict_proba(corpus.texts_at(part), embeddings=corpus.vectors[part]))
             self.loop.progress("soft labels", start + len(part), len(rows))
         return np.concatenate(parts)
 
 
 def _tested(member: FittedStudent, test: TestSplit) -> Proba:
-    return member.predict_proba(test.texts, embeddings=test.embeddings)
+    return member.predict_proba(test.texts, embeddings=test.vectors)
 
 
 def _mean(parts: Sequence[Proba]) -> Proba:

@@ -4,7 +4,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeGuard
@@ -16,8 +16,9 @@ from llm_al.embedders._file import Chunk, EmbeddingFile, space_watched, storage_
 from llm_al.errors import ConfigError, DataError, ShapeError, StorageFullError
 from llm_al.protocols import Embedder, Progress
 from llm_al.types import Embeddings
+from llm_al.views import encode_views, n_views
 
-__all__ = ["Cached", "embed_to_file"]
+__all__ = ["Cached", "embed_to_file", "views_in_cache"]
 
 Warn = Callable[[str], None]
 """Called with one sentence for the user."""
@@ -223,3 +224,37 @@ class Cached:
     ) -> Embeddings:
         """Return the embeddings of `texts`, shape (n, d), as a read-only memory map; see `embed_to_file`."""
         return embed_to_file(self.embedder, texts, self.path, dtype=self.dtype, progress=progress, warn=warn)
+
+
+@dataclass(frozen=True)
+class _LinedUp:
+    """An embedder whose views of a text stand side by side in one row."""
+
+    embedder: Embedder
+
+    @property
+    def n_dimensions(self) -> int:
+        return n_views(self.embedder) * self.embedder.n_dimensions
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.embedder.fingerprint}-{n_views(self.embedder)}views"
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.asarray(encode_views(self.embedder, texts), dtype=np.float32).reshape(len(texts), self.n_dimensions)
+
+
+def views_in_cache(
+    cached: Cached,
+    texts: Sequence[str] | Iterable[Sequence[str]],
+    *,
+    progress: Progress | None = None,
+    warn: Warn | None = None,
+) -> Embeddings:
+    """Return all views of `texts`, shape (n, v, d), as `Cached.encode_pool` does; (n, d) where there is only one."""
+    embedder = cached.embedder
+    if n_views(embedder) == 1:
+        return cached.encode_pool(texts, progress=progress, warn=warn)
+    rows = replace(cached, embedder=_LinedUp(embedder)).encode_pool(texts, progress=progress, warn=warn)
+    views: Embeddings = rows.reshape(len(rows), n_views(embedder), embedder.n_dimensions)
+    return views

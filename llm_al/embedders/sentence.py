@@ -15,6 +15,7 @@ from sentence_transformers import SentenceTransformer
 from transformers.utils import logging as transformers_logging
 
 from llm_al.errors import ConfigError
+from llm_al.layers import N_VIEWS, has_layers, with_layers
 from llm_al.weights import resolve
 
 __all__ = ["Sentence"]
@@ -98,6 +99,8 @@ class Sentence:
         Longer texts are cut. The encoder's own limit stands where it is lower.
     device : str or None
         A torch device; None takes CUDA, then MPS, then the CPU.
+    layers : bool
+        Whether `encode_views` also gives the average of the encoder's upper layers, and the state of the first token.
 
     Raises
     ------
@@ -114,6 +117,7 @@ class Sentence:
     batch_size: int = 32
     max_tokens: int = 256
     device: str | None = None
+    layers: bool = True
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_tokens"):
@@ -156,11 +160,29 @@ class Sentence:
             raise ConfigError(f"encoder {self.model!r} does not say how long its vectors are; choose another one")
         return int(n_dimensions)
 
+    @property
+    def n_views(self) -> int:
+        """How many vectors of a text `encode_views` gives: 3, or 1 from an encoder without layers of its own width."""
+        return N_VIEWS if self.layers and has_layers(self._encoder) else 1
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return shape (n, d), float32, rows of unit length; n = 0 gives shape (0, d)."""
+        return self._encoded(self._encoder, texts, n_views=1)[:, 0]
+
+    def encode_views(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return shape (n, v, d), float32: the encoder's own vectors, the average of its upper layers, the first token.
+
+        Each is of unit length. All but the first are for what learns from labels; see `llm_al.views.best_view`.
+        """
+        if self.n_views == 1:
+            return self._encoded(self._encoder, texts, n_views=1)
+        with with_layers(self._encoder) as both:
+            return self._encoded(both, texts, n_views=N_VIEWS)
+
+    def _encoded(self, encoder: SentenceTransformer, texts: Sequence[str], *, n_views: int) -> NDArray[np.float32]:
+        shape = (len(texts), n_views, self.n_dimensions)
         if not len(texts):
-            return np.empty((0, self.n_dimensions), dtype=np.float32)
-        encoder = self._encoder
+            return np.empty(shape, dtype=np.float32)
         longest = _CHARACTERS_PER_TOKEN * self.max_tokens
         # Lone surrogates, which tokenizers refuse, become question marks.
         clean = [text[:longest].encode("utf-8", "replace").decode("utf-8") for text in texts]
@@ -168,7 +190,7 @@ class Sentence:
         with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=has_bf16(self._device)):
             # Sorts by length within the call.
             raw = encoder.encode(clean, batch_size=self.batch_size, show_progress_bar=False)
-        vectors = np.asarray(raw, dtype=np.float32)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = np.asarray(raw, dtype=np.float32).reshape(shape)
+        norms = np.linalg.norm(vectors, axis=2, keepdims=True)
         unit: NDArray[np.float32] = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
         return unit

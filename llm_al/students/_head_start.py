@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 
 from llm_al.students._network import Network
 from llm_al.types import Embeddings, Proba
+from llm_al.views import FIRST, view_of
 
 __all__ = ["map_head", "set_head"]
 
@@ -63,7 +64,7 @@ def set_head(
         Unit vectors of the network's own encoder.
     targets : ndarray of shape (n, c)
     weights : ndarray of shape (n,)
-    label_embeddings : ndarray of shape (c, d) or None
+    label_embeddings : ndarray of shape (c, d) or (c, v, d), or None
         Prior mean of the head's rows, so that a class without examples begins at its description. Vectors of
         another width came from another encoder and are left out.
 
@@ -74,8 +75,9 @@ def set_head(
     """
     shape = tuple(network.head.weight.shape)
     prior = np.zeros(shape)
-    if label_embeddings is not None and label_embeddings.shape == shape:
-        prior = np.asarray(label_embeddings, dtype=np.float64)
+    own = None if label_embeddings is None else view_of(label_embeddings, FIRST)
+    if own is not None and own.shape == shape:
+        prior = np.asarray(own, dtype=np.float64)
     coef, intercept = map_head(features * network.scale, targets, weights, prior)
     with torch.no_grad():
         network.head.weight.copy_(torch.as_tensor(coef))

@@ -22,6 +22,7 @@ from llm_al.students._pooling import MEAN, n_parts
 from llm_al.students.head import FittedHead
 from llm_al.students.onnx_student import KIND, MODEL, TOKENIZER, FittedOnnx, OnnxSettings
 from llm_al.students.transformer import FittedTransformer
+from llm_al.views import FIRST
 
 __all__ = ["check_export", "export"]
 
@@ -149,6 +150,10 @@ def _source_of_head(student: FittedHead) -> _Source:
     linear, sentence = student.linear, student.encoder
     if student.recall is not None:
         raise StudentError("a head that listens to its neighbours cannot be exported; train it with n_neighbours 0")
+    if student.view != FIRST:
+        raise StudentError(
+            "a head on other than its encoder's own vectors cannot be exported; train it with layers false"
+        )
     encoder: Any = _mean_encoder(sentence)
     c, d = linear.coef.shape
     head = nn.Linear(d, c)

@@ -1,22 +1,22 @@
 """From the states of the tokens to one vector for a text."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from llm_al.layers import first_word
 from llm_al.students._cross_fit import human_rows
 from llm_al.types import Proba, TrainingSet
+from llm_al.views import errors_left_out
 
 __all__ = ["MEAN", "MEAN_AND_FIRST", "POOLINGS", "first_word", "helps_first", "n_parts", "needs_first", "pooled"]
 
 MEAN, MEAN_AND_FIRST = "mean", "mean+first"
 POOLINGS = ("auto", MEAN, MEAN_AND_FIRST)
 
-_RIDGE = 0.3
 _LEAST_T = 3.0
 _LEAST_ROWS, _MAX_ROWS = 20, 1000
 
@@ -24,12 +24,6 @@ _LEAST_ROWS, _MAX_ROWS = 20, 1000
 def n_parts(pooling: str) -> int:
     """Return how many vectors of the encoder's width a pooling lines up."""
     return len(pooling.split("+"))
-
-
-def first_word(tokenizer: Any) -> int:
-    """Return the position of a text's first own token: 1 where the tokeniser puts a special one before it, else 0."""
-    framed, bare = (tokenizer(["word"], add_special_tokens=framed)["input_ids"][0] for framed in (True, False))
-    return framed.index(bare[0]) if bare else 0
 
 
 def pooled(states: Tensor, mask: Tensor | None, pooling: str, first: int) -> Tensor:
@@ -104,14 +98,5 @@ def helps_first(features: NDArray[np.float64], targets: Proba) -> bool:
     if n < _LEAST_ROWS or len(np.unique(targets.argmax(axis=1))) < 2:
         return False
     mean_alone = 2**0.5 * features[:, :d]
-    gain = _left_out_errors(mean_alone, targets) - _left_out_errors(features, targets)
+    gain = errors_left_out(mean_alone, targets) - errors_left_out(features, targets)
     return bool(gain.mean() > _LEAST_T * gain.std() / n**0.5)
-
-
-def _left_out_errors(features: NDArray[np.float64], targets: Proba) -> NDArray[np.float64]:
-    """Return squared errors, (n,), of a ridge regression with an intercept, each row by a fit without it."""
-    kernel = features @ features.T + 1.0
-    hat = np.linalg.solve(kernel + _RIDGE * np.eye(len(kernel)), kernel)
-    residuals = (targets - hat @ targets) / (1.0 - np.diag(hat))[:, None]
-    errors: NDArray[np.float64] = (residuals**2).sum(axis=1)
-    return errors

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from llm_al.errors import StudentError
+from llm_al.layers import N_VIEWS, has_layers, with_layers
 from llm_al.students._batches import clean
 from llm_al.students._network import choose_device, without_bars
 
-__all__ = ["encode", "load_sentence_encoder"]
+__all__ = ["encode", "encode_views", "load_sentence_encoder"]
 
 
 def load_sentence_encoder(folder: str, *, max_tokens: int, device: str | None) -> SentenceTransformer:
@@ -36,3 +37,13 @@ def encode(encoder: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.flo
     readable = clean(texts, encoder.max_seq_length or 512)
     vectors = encoder.encode(readable, batch_size=64, normalize_embeddings=True, show_progress_bar=False)
     return np.asarray(vectors, dtype=np.float32)
+
+
+def encode_views(encoder: SentenceTransformer, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return all views, (n, v, d), float32; (n, d) from an encoder without layers of its own width."""
+    if not has_layers(encoder):
+        return encode(encoder, texts)
+    readable = clean(texts, encoder.max_seq_length or 512)
+    with with_layers(encoder) as both:
+        vectors = both.encode(readable, batch_size=64, show_progress_bar=False)
+    return np.asarray(vectors, dtype=np.float32).reshape(len(readable), N_VIEWS, -1)

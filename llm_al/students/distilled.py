@@ -31,7 +31,7 @@ _CHUNK = 4096
 # is many rows: few passes are enough, and a floor keeps a training set of a hundred rows from ending after ten steps.
 _PASSES: Mapping[str, Mapping[str, Any]] = {
     # What a graph can hold: one linear map, without the rows that it learned from.
-    "head": {"kind": "logistic", "n_neighbours": 0, "n_folds": 0},
+    "head": {"kind": "logistic", "n_neighbours": 0, "n_folds": 0, "layers": False},
     # So many targets teach every layer.
     "transformer": {
         "epochs": 2,

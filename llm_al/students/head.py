@@ -12,20 +12,23 @@ from sentence_transformers import SentenceTransformer
 from threadpoolctl import threadpool_limits
 
 from llm_al.errors import ConfigError, StudentError
+from llm_al.students._cross_fit import human_rows
 from llm_al.students._folder import Header, new_folder, read_arrays, read_header, write_arrays, write_header
 from llm_al.students._linear import Linear, fit_linear, penalty_for
 from llm_al.students._mixture import Mixture, fit_mixture, mixed
 from llm_al.students._prototypes import Rows, fit_prototypes, with_names
 from llm_al.students._recall import Recall
-from llm_al.students._sentences import encode, load_sentence_encoder
+from llm_al.students._sentences import encode, encode_views, load_sentence_encoder
 from llm_al.students.calibration import fit_temperature, out_of_fold, scaled_proba
 from llm_al.types import Embeddings, Proba, TrainingSet
+from llm_al.views import FIRST, best_view, view_of
 from llm_al.weights import resolve
 
 __all__ = ["FittedHead", "Head"]
 
 _KIND = "head"
 _TENSORS = "model.safetensors"
+_VIEW = "view"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ class Head:
         Longer texts are cut.
     device : str or None
         Where the encoder runs. None takes CUDA where there is one.
+    layers : bool
+        Whether it may learn on the average of the encoder's upper layers, or on the state of the first token, in place
+        of the encoder's own vectors: it does where people's labels prefer those, see `llm_al.views.best_view`.
 
     Notes
     -----
@@ -81,6 +87,7 @@ class Head:
     n_folds: int = 5
     max_tokens: int = 256
     device: str | None = None
+    layers: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in ("mixed", "logistic", "prototype"):
@@ -127,21 +134,28 @@ class Head:
         StudentError
             If there is neither an example nor a label's vector.
         ShapeError
-            If the labels' vectors are of another encoder or another number of labels.
+            If the labels' vectors are of another encoder, another number of labels or fewer views.
         ConfigError, MissingExtraError
             If the encoder is needed and cannot be found.
         """
         names = training.label_embeddings if self.learns_from_names else None
         if len(training) == 0 and names is None:
             raise StudentError("the head got no example to train on; label at least one")
-        rows = Rows(self._vectors(training), training.targets, training.weights)
+        vectors = self._vectors(training)
         # Small fits: several threads gain little on an idle machine and lose tenfold on a busy one.
         with threadpool_limits(limits=1, user_api="blas"):
+            view = self._view(vectors, training)
+            names = None if names is None else view_of(names, view)
+            rows = Rows(view_of(vectors, view).astype(np.float64), training.targets, training.weights)
             of_people = rows if training.is_human is None else rows.at(np.flatnonzero(training.is_human))
             rng = np.random.default_rng(seed)
             linear, temperature = self._fit(rows, of_people, names, rng)
             recall = self._recall(rows, rng) if len(of_people.vectors) < len(rows.vectors) else None
-        return FittedHead(linear, tuple(labels), self, temperature, recall)
+        return FittedHead(linear, tuple(labels), self, temperature, recall, view)
+
+    def _view(self, vectors: Embeddings, training: TrainingSet) -> int:
+        people = human_rows(training)
+        return best_view(vectors[people], training.targets[people]) if self.layers else FIRST
 
     def _recall(self, rows: Rows, rng: np.random.Generator) -> Recall | None:
         if not self.n_neighbours or not self.neighbour_share:
@@ -186,18 +200,19 @@ class Head:
         logits = out_of_fold(fit_predict, rows.targets, n_folds=self.n_folds, rng=rng)
         return fit_temperature(logits, likeliest, rows.weights)
 
-    def _vectors(self, training: TrainingSet) -> NDArray[np.float64]:
+    def _vectors(self, training: TrainingSet) -> Embeddings:
         if training.embeddings is not None:
-            return np.asarray(training.embeddings, dtype=np.float64)
+            return training.embeddings
         if len(training) == 0 and training.label_embeddings is not None:
-            return np.zeros((0, training.label_embeddings.shape[1]))
-        return self._encoded(training.texts).astype(np.float64)
-
-    def _encoded(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return encode(self.load_encoder(), texts)
+            return training.label_embeddings[:0]
+        encoder = self.load_encoder()
+        # Names of one view only leave no choice.
+        is_single = training.label_embeddings is not None and training.label_embeddings.ndim == 2
+        make = encode if is_single or not self.layers else encode_views
+        return make(encoder, training.texts)
 
     def load_encoder(self) -> SentenceTransformer:
-        """Return the encoder that `model` names."""
+        """Return the encoder that `model` names, as it came."""
         return load_sentence_encoder(resolve(self.model), max_tokens=self.max_tokens, device=self.device)
 
 
@@ -210,6 +225,7 @@ class FittedHead:
     student: Head
     temperature: float = 1.0
     recall: Recall | None = None
+    view: int = FIRST
 
     @cached_property
     def encoder(self) -> SentenceTransformer:
@@ -222,13 +238,18 @@ class FittedHead:
         Raises
         ------
         ShapeError
-            If the vectors have another width than those of the training set.
+            If the vectors have another width than those of the training set, or not the view that it learned on.
         """
         if len(texts) == 0:
             return np.zeros((0, len(self.labels)))
-        vectors = embeddings if embeddings is not None else encode(self.encoder, texts)
+        vectors = self._encoded(texts) if embeddings is None else view_of(embeddings, self.view)
         proba = scaled_proba(self.linear.logits(vectors), self.temperature)
         return proba if self.recall is None else self.recall.mixed(proba, vectors)
+
+    def _encoded(self, texts: Sequence[str]) -> Embeddings:
+        if self.view == FIRST:
+            return encode(self.encoder, texts)
+        return view_of(encode_views(self.encoder, texts), self.view)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Return the most probable label of each text."""
@@ -247,7 +268,8 @@ class FittedHead:
         with new_folder(folder) as fresh:
             write_header(fresh, Header(_KIND, self.labels, self.temperature, asdict(self.student)))
             recalled = {} if self.recall is None else self.recall.arrays()
-            write_arrays(fresh / _TENSORS, {**self.linear.arrays(), **recalled})
+            view = {_VIEW: np.array([self.view])}
+            write_arrays(fresh / _TENSORS, {**self.linear.arrays(), **recalled, **view})
 
     @classmethod
     def load(cls, folder: Path) -> "FittedHead":
@@ -261,4 +283,5 @@ class FittedHead:
         header = read_header(folder)
         arrays, student = read_arrays(Path(folder) / _TENSORS), Head(**header.settings)
         recall = Recall.from_arrays(arrays, k=student.n_neighbours, share=student.neighbour_share)
-        return cls(Linear.from_arrays(arrays), header.labels, student, header.temperature, recall)
+        view = int(arrays[_VIEW][0]) if _VIEW in arrays else FIRST
+        return cls(Linear.from_arrays(arrays), header.labels, student, header.temperature, recall, view)

@@ -51,7 +51,7 @@ def test_shows_no_bar_and_no_warning(capfd):
 
 
 def test_repr_is_the_recipe(encoder):
-    assert repr(encoder) == "Sentence(model='offline', batch_size=2, max_tokens=32, device='cpu')"
+    assert repr(encoder) == "Sentence(model='offline', batch_size=2, max_tokens=32, device='cpu', layers=True)"
 
 
 def test_fingerprint_follows_the_limit_but_not_the_batch():
@@ -112,3 +112,38 @@ def test_an_unknown_device_is_refused():
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ConfigError, match="batch_size is 0; allowed is 1 or more"):
         Sentence("offline", batch_size=0)
+
+
+def test_other_views_are_the_average_of_the_upper_layers_and_the_first_token(encoder):
+    from transformers import AutoModel, AutoTokenizer
+
+    from llm_al.weights import resolve
+
+    text = "where is my parcel"
+    tokens = AutoTokenizer.from_pretrained(resolve("offline"))([text], return_tensors="pt")
+    model = AutoModel.from_pretrained(resolve("offline")).eval()
+    states = model(**tokens, output_hidden_states=True).hidden_states
+    layers = [layer[0].mean(0).detach().numpy() for layer in states[2:]]
+    mean = sum(layer / np.linalg.norm(layer) for layer in layers)
+    views = encoder.encode_views([text])
+    assert views.shape == (1, 3, 384)
+    first = states[-1][0, 1].detach().numpy()
+    np.testing.assert_allclose(views[0, 2], first / np.linalg.norm(first), atol=0.02 if has_bf16("cpu") else 1e-5)
+    np.testing.assert_allclose(views[0, 1], mean / np.linalg.norm(mean), atol=0.02 if has_bf16("cpu") else 1e-5)
+
+
+def test_first_view_is_what_encode_gives_before_and_after(encoder):
+    before, views, after = encoder.encode(TEXTS), encoder.encode_views(TEXTS), encoder.encode(TEXTS)
+    np.testing.assert_array_equal(before, after)
+    np.testing.assert_allclose(views[:, 0], before, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(views, axis=2), 1.0, rtol=1e-5)
+
+
+def test_views_of_no_texts_have_the_shape(encoder):
+    assert encoder.encode_views([]).shape == (0, 3, 384)
+
+
+def test_without_layers_there_is_one_view():
+    single = Sentence("offline", batch_size=2, max_tokens=32, device="cpu", layers=False)
+    assert single.n_views == 1
+    assert single.encode_views(TEXTS[:2]).shape == (2, 1, 384)

@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from llm_al.errors import StudentError
+from llm_al.errors import ShapeError, StudentError
+from llm_al.students._sentences import encode_views
 from llm_al.students.head import FittedHead, Head
 from llm_al.types import TrainingSet
 
@@ -103,3 +104,68 @@ def test_many_classes_with_an_example_each_raise_no_warning() -> None:
         _training(30, list(range(30)), 30, names=False), labels=list(map(str, range(30))), seed=0
     )
     assert fitted.labels[0] == "0"
+
+
+def _seen_in_second(n: int = 30) -> TrainingSet:
+    """Return people's rows of three classes that only the second of two views tells apart."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(n) % 3
+    vectors = rng.normal(size=(n, 2, 8))
+    vectors[:, 1, :3] += 4.0 * np.eye(3)[classes]
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    names = np.zeros((3, 2, 8))
+    names[:, :, :3] = np.eye(3)[:, None]
+    texts = [f"text {i}" for i in range(n)]
+    return TrainingSet(texts, np.eye(3)[classes], np.ones(n), vectors.astype(np.float32), label_embeddings=names)
+
+
+def test_learns_on_the_view_that_labels_prefer_and_keeps_it(tmp_path: Path) -> None:
+    training = _seen_in_second()
+    fitted = Head("nowhere").fit(training, labels=("a", "b", "c"), seed=0)
+    proba = fitted.predict_proba(training.texts, embeddings=training.embeddings)
+    assert (fitted.view, (proba.argmax(axis=1) == training.targets.argmax(axis=1)).mean()) == (1, 1.0)
+    fitted.save(tmp_path / "head")
+    again = FittedHead.load(tmp_path / "head")
+    assert np.allclose(again.predict_proba(training.texts, embeddings=training.embeddings), proba)
+
+
+def test_learns_on_the_encoders_own_vectors_where_it_is_told_to() -> None:
+    training = _seen_in_second()
+    assert Head("nowhere", layers=False).fit(training, labels=("a", "b", "c"), seed=0).view == 0
+
+
+def test_pseudo_labels_have_no_say_in_the_view() -> None:
+    training = _seen_in_second()
+    is_human = np.arange(30) < 6
+    assert Head("nowhere").fit(replace(training, is_human=is_human), labels=("a", "b", "c"), seed=0).view == 0
+
+
+def test_vectors_without_the_view_are_refused() -> None:
+    training = _seen_in_second()
+    fitted = Head("nowhere").fit(training, labels=("a", "b", "c"), seed=0)
+    assert training.embeddings is not None
+    with pytest.raises(ShapeError, match="have no view 1; give all views of each text"):
+        fitted.predict_proba(training.texts, embeddings=training.embeddings[:, 0])
+
+
+def test_names_alone_predict_from_several_views() -> None:
+    training = _seen_in_second()
+    empty = replace(
+        training, texts=[], targets=training.targets[:0], weights=np.zeros(0), embeddings=training.embeddings[:0]
+    )
+    fitted = Head("nowhere").fit(empty, labels=("a", "b", "c"), seed=0)
+    assert fitted.view == 0
+    assert fitted.predict_proba(["x"], embeddings=training.label_embeddings[:1]).argmax() == 0
+
+
+def test_texts_are_encoded_in_the_view_it_learned_on(
+    tiny_encoder: str, two_topics: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_al.students.head.best_view", lambda *_: 1)
+    fitted = Head(tiny_encoder).fit(two_topics, labels=("animals", "money"), seed=0)
+    views = encode_views(fitted.encoder, two_topics.texts)
+    assert (fitted.view, views.shape) == (1, (12, 3, 32))
+    assert np.allclose(
+        fitted.predict_proba(two_topics.texts), fitted.predict_proba(two_topics.texts, embeddings=views), atol=1e-5
+    )
+    assert not np.allclose(views[:, 0], views[:, 1])

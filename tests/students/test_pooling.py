@@ -88,19 +88,6 @@ def test_nothing_is_learned_from_no_row_one_row_or_one_class(n: int) -> None:
     assert not helps_first(features[:n], same)
 
 
-def test_errors_are_those_of_leaving_each_row_out() -> None:
-    from llm_al.students._pooling import _RIDGE, _left_out_errors
-
-    features, targets = _told_by(1, n=12)
-    found = _left_out_errors(features, targets)
-    for row in range(12):
-        rest = np.arange(12) != row
-        inputs = np.hstack([features, np.ones((12, 1))])
-        gram = inputs[rest].T @ inputs[rest] + _RIDGE * np.eye(inputs.shape[1])
-        coef = np.linalg.solve(gram, inputs[rest].T @ targets[rest])
-        assert found[row] == pytest.approx(((targets[row] - inputs[row] @ coef) ** 2).sum())
-
-
 def _fitted(encoder: str, two_topics: TrainingSet, **settings: object) -> FittedTransformer:
     return Transformer(encoder, **{**QUICK, **settings}).fit(two_topics, labels=("animals", "money"), seed=0)  # type: ignore[arg-type]
 

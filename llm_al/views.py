@@ -1,0 +1,109 @@
+"""Several vectors a text from one frozen encoder, and which of them people's labels prefer.
+
+The vectors of n texts have shape (n, d), or (n, v, d) where each text has v of them, each of unit length. The first
+is the one that the encoder was trained to give; similarity between texts is always measured on it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llm_al.errors import ShapeError
+from llm_al.protocols import Embedder
+from llm_al.types import Embeddings, Proba
+
+__all__ = ["FIRST", "best_view", "encode_views", "errors_left_out", "n_views", "view_of"]
+
+FIRST = 0
+"""The view that the encoder was trained to give."""
+
+_RIDGE = 0.3
+_LEAST_LABELS_PER_CLASS = 5
+_MAX_ROWS = 1000
+
+
+def n_views(embedder: Embedder) -> int:
+    """Return how many vectors of each text an embedder can give."""
+    return int(getattr(embedder, "n_views", 1))
+
+
+def encode_views(embedder: Embedder, texts: Sequence[str]) -> Embeddings:
+    """Return all views of the texts, (n, v, d), or shape (n, d) from an embedder with a single one."""
+    encode = embedder.encode if n_views(embedder) == 1 else embedder.encode_views  # type: ignore[attr-defined]
+    found: Embeddings = encode(texts)
+    return found
+
+
+def view_of(vectors: Embeddings, view: int) -> Embeddings:
+    """Return one view, shape (n, d), without a copy.
+
+    Raises
+    ------
+    ShapeError
+        If the vectors have no such view.
+    """
+    if vectors.ndim == 2 and view == FIRST:
+        return vectors
+    if vectors.ndim != 3 or view >= vectors.shape[1]:
+        raise ShapeError(
+            f"vectors of shape {vectors.shape} have no view {view}; give all views of each text, shape (n, v, d), "
+            "as the embedder's encode_views makes them"
+        )
+    one: Embeddings = vectors[:, view]
+    return one
+
+
+def best_view(vectors: Embeddings, targets: Proba) -> int:
+    """Return the view on which a linear model predicts the labels of some texts best.
+
+    For each view a ridge regression on the one-hot labels is fitted; its errors are those of leaving one row out, which
+    has a closed form [1]_. The view with the least mean squared error is taken.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, d) or (n, v, d)
+        Of texts that people labelled; the first 1,000 are looked at.
+    targets : ndarray of shape (n, c)
+        Rows sum to 1.
+
+    Returns
+    -------
+    int
+        The first view with fewer than 5 labels a class: a class without another example is never predicted when its
+        only one is left out, and on banking77 with one label a class the wrong view wins.
+
+    Notes
+    -----
+    Accuracy of logistic regression on held-out rows of the train splits, random labels, mean of three draws, by the
+    last layer and by the average of the layers from a third of the depth on (all-MiniLM-L6-v2): subj .878 and .901
+    with 130 labels, agnews .833 and .857, trec6 .605 and .654; banking77 .697 and .588 with 385. On labels that the
+    margins of a head asked for, and on random ones, these errors took the right side in all 72 label sets of subj,
+    agnews and trec6 with 30 to 130 labels, and in all 12 of banking77 with 231 or more.
+
+    References
+    ----------
+    .. [1] Allen (1974). The relationship between variable selection and data augmentation and a method for
+           prediction. Technometrics 16.
+    """
+    n, c = targets.shape
+    if vectors.ndim == 2 or n < _LEAST_LABELS_PER_CLASS * c or len(np.unique(targets.argmax(axis=1))) < 2:
+        return FIRST
+    seen, told = np.asarray(vectors[:_MAX_ROWS], dtype=np.float64), targets[:_MAX_ROWS]
+    return int(np.argmin([errors_left_out(seen[:, view], told).mean() for view in range(seen.shape[1])]))
+
+
+def errors_left_out(features: NDArray[np.float64], targets: Proba) -> NDArray[np.float64]:
+    """Return squared errors, (n,), of a ridge regression with an intercept, each row by a fit without it.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, d)
+        Unit rows.
+    targets : ndarray of shape (n, c)
+    """
+    kernel = features @ features.T + 1.0
+    hat = np.linalg.solve(kernel + _RIDGE * np.eye(len(kernel)), kernel)
+    residuals = (targets - hat @ targets) / (1.0 - np.diag(hat))[:, None]
+    errors: NDArray[np.float64] = (residuals**2).sum(axis=1)
+    return errors

@@ -1,0 +1,105 @@
+"""Several vectors a text, and the choice among them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from llm_al.embedders.cached import Cached, views_in_cache
+from llm_al.embedders.hashing import HashEmbedder
+from llm_al.errors import ShapeError
+from llm_al.views import best_view, encode_views, errors_left_out, n_views, view_of
+
+_N, _D, _C = 60, 12, 3
+
+
+def _told_by(view: int, *, n: int = _N, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return vectors of two views, of which one tells the class, and targets."""
+    rng = np.random.default_rng(seed)
+    classes = np.arange(n) % _C
+    vectors = rng.normal(size=(n, 2, _D))
+    vectors[:, view, :_C] += 4.0 * np.eye(_C)[classes]
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    return vectors.astype(np.float32), np.eye(_C)[classes]
+
+
+@pytest.mark.parametrize("view", [0, 1])
+def test_the_view_that_tells_the_class_is_taken(view: int) -> None:
+    assert best_view(*_told_by(view)) == view
+
+
+def test_few_labels_a_class_choose_nothing() -> None:
+    vectors, targets = _told_by(1)
+    assert best_view(vectors[:14], targets[:14]) == 0
+    assert best_view(vectors[:15], targets[:15]) == 1
+
+
+def test_one_class_or_one_view_or_no_row_chooses_nothing() -> None:
+    vectors, targets = _told_by(1)
+    assert best_view(vectors, np.repeat(targets[:1], _N, axis=0)) == 0
+    assert best_view(vectors[:, 1], targets) == 0
+    assert best_view(vectors[:0], targets[:0]) == 0
+
+
+def test_only_the_first_thousand_rows_are_looked_at() -> None:
+    vectors, targets = _told_by(1, n=1000)
+    misleading = np.concatenate([vectors, np.zeros_like(vectors)])
+    assert best_view(misleading, np.concatenate([targets, targets])) == 1
+
+
+def test_errors_are_those_of_leaving_each_row_out() -> None:
+    vectors, targets = _told_by(1, n=12)
+    features = vectors[:, 1].astype(np.float64)
+    found = errors_left_out(features, targets)
+    for row in range(12):
+        rest = np.arange(12) != row
+        inputs = np.hstack([features, np.ones((12, 1))])
+        gram = inputs[rest].T @ inputs[rest] + 0.3 * np.eye(inputs.shape[1])
+        coef = np.linalg.solve(gram, inputs[rest].T @ targets[rest])
+        assert found[row] == pytest.approx(((targets[row] - inputs[row] @ coef) ** 2).sum())
+
+
+def test_a_view_is_taken_without_a_copy() -> None:
+    vectors, _ = _told_by(0)
+    assert np.shares_memory(view_of(vectors, 1), vectors)
+    assert view_of(vectors[:, 0], 0).shape == (_N, _D)
+
+
+@pytest.mark.parametrize("view", [1, 2])
+def test_a_view_that_is_not_there_is_named(view: int) -> None:
+    vectors, _ = _told_by(0)
+    with pytest.raises(ShapeError, match=rf"shape .* have no view {view}; give all views"):
+        view_of(vectors[:, 0] if view == 1 else vectors, view)
+
+
+@dataclass(frozen=True)
+class _Double(HashEmbedder):
+    """Gives a text's vector, and the same turned round."""
+
+    n_dimensions: int = 16
+
+    @property
+    def n_views(self) -> int:
+        return 2
+
+    def encode_views(self, texts: list[str]) -> NDArray[np.float32]:
+        own = self.encode(texts)
+        return np.stack([own, own[:, ::-1]], axis=1)
+
+
+def test_an_embedder_without_views_has_one() -> None:
+    assert n_views(HashEmbedder()) == 1
+    assert encode_views(HashEmbedder(), ["a text"]).shape == (1, 256)
+
+
+def test_views_are_kept_on_disk_beside_plain_vectors(tmp_path: Path) -> None:
+    texts = [f"text number {i}" for i in range(5)]
+    cached = Cached(_Double(), tmp_path)
+    views, plain = views_in_cache(cached, texts), cached.encode_pool(texts)
+    assert views.shape == (5, 2, 16)
+    np.testing.assert_array_equal(views[:, 0], plain)
+    np.testing.assert_array_equal(views[:, 1], plain[:, ::-1])
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+    assert views_in_cache(Cached(HashEmbedder(), tmp_path), texts).shape == (5, 256)
