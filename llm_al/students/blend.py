@@ -27,6 +27,7 @@ _KIND = "blend"
 _PARTS = {"head": Head, "transformer": Transformer}
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST = 1e-3
+_LEAST_OF = {"n_folds": 2, "min_labels": 0, "min_labels_per_class": 0, "recheck_growth": 1, "n_earlier": 0}
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,10 @@ class Blend:
     recheck_growth : float
         With `fit_from`, the shares of an earlier round hold until there are this many times as many labels as at
         their test; 1 tests in every round.
+    n_earlier : int
+        Fine-tuned encoders of the rounds before that `fit_from` keeps beside the new one. They are paid for, they know
+        nearly as many labels, and where single ones jump from round to round their geometric mean does not. Each takes
+        as much disk and time to predict as the new one. 0 keeps none.
     device : str or None
         Of both. None takes CUDA where there is one.
 
@@ -111,13 +116,14 @@ class Blend:
     prior_share: float = 0.5
     prior_sd: float = 0.1
     recheck_growth: float = 1.5
+    n_earlier: int = 2
     device: str | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.options) - set(_PARTS))
         if unknown:
             raise ConfigError(f"blend has options for {unknown[0]!r}; give them for: {', '.join(sorted(_PARTS))}")
-        for name, least in (("n_folds", 2), ("min_labels", 0), ("min_labels_per_class", 0), ("recheck_growth", 1)):
+        for name, least in _LEAST_OF.items():
             if not getattr(self, name) >= least:
                 raise ConfigError(f"blend {name} is {getattr(self, name)}; it must be at least {least}")
         if not 0.0 <= self.prior_share <= 1.0:
@@ -139,8 +145,8 @@ class Blend:
 
     @property
     def wants_previous(self) -> bool:
-        """Whether `fit_from` makes use of an earlier student: its shares."""
-        return self.recheck_growth > 1
+        """Whether `fit_from` makes use of an earlier student: its shares, or its fine-tuned encoder."""
+        return self.recheck_growth > 1 or self.n_earlier > 0
 
     def fit(self, training: TrainingSet, *, labels: Sequence[str], seed: int) -> "FittedBlend":
         """Measure the shares and train what has one.
@@ -166,22 +172,23 @@ class Blend:
     def fit_from(
         self, previous: FittedStudent, training: TrainingSet, *, labels: Sequence[str], seed: int
     ) -> "FittedBlend":
-        """Train as `fit` does, with the shares of an earlier student where they still hold."""
-        if isinstance(previous, FittedBlend) and previous.labels == tuple(labels) and previous.student == self:
-            n, share = len(human_rows(training)), previous.share
-            if share.n_labels and n < self.recheck_growth * share.n_labels:
-                return self._fit(share, training, labels, seed)
-        return self.fit(training, labels=labels, seed=seed)
+        """Train as `fit` does, with the shares of an earlier student where they still hold, and its encoders."""
+        if not (isinstance(previous, FittedBlend) and previous.labels == tuple(labels) and previous.student == self):
+            return self.fit(training, labels=labels, seed=seed)
+        n, share = len(human_rows(training)), previous.share
+        holds = share.n_labels and n < self.recheck_growth * share.n_labels
+        fitted = self._fit(share if holds else self._measured(training, labels, seed), training, labels, seed)
+        return replace(fitted, tuned=(*fitted.tuned, *previous.tuned[: self.n_earlier])) if fitted.tuned else fitted
 
     def _fit(self, share: Share, training: TrainingSet, labels: Sequence[str], seed: int) -> "FittedBlend":
         head = self._part("head").fit(training, labels=labels, seed=seed)
         if share.value == 0:
-            return FittedBlend(head, None, share, self)
+            return FittedBlend(head, (), share, self)
         recipe = self._part("transformer")
         if share.temperature is not None:
             recipe = replace(uncalibrated(recipe), temperature=share.temperature)
         human = rows_of(training, human_rows(training), keeps_unlabelled=True)
-        return FittedBlend(head, recipe.fit(human, labels=labels, seed=seed), share, self)
+        return FittedBlend(head, (recipe.fit(human, labels=labels, seed=seed),), share, self)
 
     def _measured(self, training: TrainingSet, labels: Sequence[str], seed: int) -> Share:
         human = rows_of(training, human_rows(training))
@@ -233,10 +240,10 @@ def _log_loss(proba: Proba, human: TrainingSet) -> float:
 
 @dataclass(frozen=True, eq=False)
 class FittedBlend:
-    """A head, a fine-tuned encoder or None, and what the latter counts."""
+    """A head, fine-tuned encoders of this round and of those before, the newest first, and what they count."""
 
     head: FittedStudent
-    transformer: FittedStudent | None
+    tuned: tuple[FittedStudent, ...]
     share: Share
     student: Blend
 
@@ -247,9 +254,9 @@ class FittedBlend:
 
     def predict_proba(self, texts: Sequence[str], *, embeddings: Embeddings | None = None) -> Proba:
         """Return pooled probabilities, shape (n, c); without vectors the head encodes the texts once more."""
-        if self.transformer is None:
+        if not self.tuned:
             return self.head.predict_proba(texts, embeddings=embeddings)
-        tuned = self.transformer.predict_proba(texts)
+        tuned = scaled_proba(np.mean([logits_from(one.predict_proba(texts)) for one in self.tuned], axis=0), 1.0)
         if self.share.value == 1:
             return tuned
         return pooled(self.head.predict_proba(texts, embeddings=embeddings), tuned, self.share.value)
@@ -269,11 +276,15 @@ class FittedBlend:
             If the disk is full; an older student in `folder` is kept.
         """
         with new_folder(folder) as fresh:
-            settings = {"student": asdict(self.student), "verdict": asdict(self.share)}
+            settings = {
+                "student": asdict(self.student),
+                "verdict": asdict(self.share),
+                "n_tuned": len(self.tuned),
+            }
             write_header(fresh, Header(_KIND, self.labels, 1.0, settings))
             self.head.save(fresh / "head")
-            if self.transformer is not None:
-                self.transformer.save(fresh / "transformer")
+            for name, part in zip(_names(len(self.tuned)), self.tuned, strict=True):
+                part.save(fresh / name)
 
     @classmethod
     def load(cls, folder: Path) -> "FittedBlend":
@@ -289,4 +300,11 @@ class FittedBlend:
             share, student = Share(**header.settings["verdict"]), Blend(**header.settings["student"])
         except (KeyError, TypeError) as exc:
             raise StudentError(f"{folder} holds no share that can be read ({exc}); train the student again") from exc
-        return cls(load(folder / "head"), load(folder / "transformer") if share.value > 0 else None, share, student)
+        n_tuned = int(header.settings.get("n_tuned", share.value > 0))
+        tuned = tuple(load(folder / name) for name in _names(n_tuned))
+        return cls(load(folder / "head"), tuned, share, student)
+
+
+def _names(n_tuned: int) -> list[str]:
+    """Return the folders of fine-tuned encoders, the newest first."""
+    return ["transformer", *(f"transformer-{i}" for i in range(1, n_tuned))][:n_tuned]

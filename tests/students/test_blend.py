@@ -50,9 +50,9 @@ def test_the_pool_is_what_the_parts_say(tiny_encoder: str, two_topics: TrainingS
     training = perfect_vectors(two_topics)
     recipe = Blend(tiny_encoder, **FAST)
     fitted = recipe._fit(Share(0.25, "", 12, 1.0), training, LABELS, 0)
-    assert fitted.transformer is not None
     head = fitted.head.predict_proba(training.texts, embeddings=training.embeddings)
-    tuned = fitted.transformer.predict_proba(training.texts)
+    (only,) = fitted.tuned
+    tuned = only.predict_proba(training.texts)
     mean = tuned**0.25 * head**0.75
     expected = mean / mean.sum(axis=1, keepdims=True)
     assert np.allclose(fitted.predict_proba(training.texts, embeddings=training.embeddings), expected)
@@ -89,7 +89,7 @@ def test_few_labels_and_one_class_leave_the_head_alone(
     few.save(tmp_path / "student")
     again = load(tmp_path / "student")
     assert isinstance(again, FittedBlend)
-    assert again.transformer is None
+    assert again.tuned == ()
     assert isinstance(again.head, FittedHead)
 
 
@@ -124,6 +124,7 @@ def test_shares_hold_until_labels_have_grown(tiny_encoder: str, two_topics: Trai
     [
         ({"n_folds": 1}, "blend n_folds is 1; it must be at least 2"),
         ({"recheck_growth": 0.5}, "blend recheck_growth is 0.5"),
+        ({"n_earlier": -1}, "blend n_earlier is -1; it must be at least 0"),
         ({"prior_share": 1.5}, r"blend prior_share is 1.5; it must be in \[0, 1\]"),
         ({"prior_sd": 0.0}, "blend prior_sd is 0.0; it must be above 0"),
         ({"options": {"setfit": {}}}, "blend has options for 'setfit'; give them for: head, transformer"),
@@ -148,3 +149,35 @@ def test_without_an_example_names_have_to_do(tiny_encoder: str) -> None:
         Blend(tiny_encoder).fit(empty, labels=LABELS, seed=0)
     named = replace(empty, label_embeddings=np.eye(2, 32, dtype=np.float32))
     assert Blend(tiny_encoder).fit(named, labels=LABELS, seed=0).labels == LABELS
+
+
+def test_encoders_of_earlier_rounds_keep_a_say(tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path) -> None:
+    recipe, training = Blend(tiny_encoder, **FAST, n_earlier=2), useless_vectors(two_topics)
+    rounds = [recipe.fit(replace(training, is_human=np.arange(12) < 8), labels=LABELS, seed=0)]
+    for number in range(1, 4):
+        rounds.append(recipe.fit_from(rounds[-1], training, labels=LABELS, seed=number))
+    assert [len(fitted.tuned) for fitted in rounds] == [1, 2, 3, 3]
+    newest = rounds[-1]
+    assert newest.tuned[1:] == rounds[-2].tuned[:2]
+    mean = np.prod([one.predict_proba(training.texts) for one in newest.tuned], axis=0) ** (1 / 3)
+    alone = replace(newest, share=replace(newest.share, value=1.0))
+    assert np.allclose(alone.predict_proba(training.texts), mean / mean.sum(axis=1, keepdims=True))
+    newest.save(tmp_path / "student")
+    vectors = training.embeddings
+    assert np.allclose(
+        load(tmp_path / "student").predict_proba(training.texts, embeddings=vectors),
+        newest.predict_proba(training.texts, embeddings=vectors),
+    )
+
+
+def test_no_encoder_is_kept_where_none_is_wanted_or_labels_are_others(
+    tiny_encoder: str, two_topics: TrainingSet
+) -> None:
+    training = useless_vectors(two_topics)
+    recipe = Blend(tiny_encoder, **FAST, n_earlier=0)
+    first = recipe.fit(training, labels=LABELS, seed=0)
+    assert len(recipe.fit_from(first, training, labels=LABELS, seed=1).tuned) == 1
+    keeping = replace(recipe, n_earlier=2)
+    assert len(keeping.fit_from(first, training, labels=LABELS, seed=1).tuned) == 1
+    own = keeping.fit(training, labels=LABELS, seed=0)
+    assert len(keeping.fit_from(own, training, labels=("a", "b"), seed=1).tuned) == 1
