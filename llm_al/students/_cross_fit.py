@@ -10,6 +10,7 @@ from llm_al.protocols import FittedStudent
 from llm_al.students._material import rows_of
 from llm_al.students.calibration import fit_temperature, logits_from, out_of_fold
 from llm_al.types import Proba, TrainingSet
+from llm_al.views import FIRST, best_view, view_of
 
 __all__ = ["cross_fitted", "has_temperature", "human_rows", "n_human", "temperature_of", "uncalibrated"]
 
@@ -27,8 +28,10 @@ def n_human(training: TrainingSet) -> int:
 def cross_fitted(student: Any, human: TrainingSet, labels: Any, *, n_folds: int, seed: int) -> Proba:
     """Return probabilities of people's rows, (n, c), each by a student that learned from other folds.
 
-    The folds depend on `seed` alone, so that several students are tested on the same.
+    The folds depend on `seed` alone, so that several students are tested on the same. A student that chooses a view of
+    the vectors is tested in the one that it will choose: a part of the labels may be too few to tell.
     """
+    human = _in_one_view(human, getattr(student, "layers", False))
 
     def fit_predict(fit_on: NDArray[np.intp], held_out: NDArray[np.intp]) -> Proba:
         tested = rows_of(human, held_out)
@@ -36,6 +39,18 @@ def cross_fitted(student: Any, human: TrainingSet, labels: Any, *, n_folds: int,
         return fitted.predict_proba(tested.texts, embeddings=tested.embeddings)
 
     return out_of_fold(fit_predict, human.targets, n_folds=n_folds, rng=np.random.default_rng(seed))
+
+
+def _in_one_view(human: TrainingSet, chooses: bool) -> TrainingSet:
+    if human.embeddings is None:
+        return human
+    view = best_view(human.embeddings, human.targets) if chooses else FIRST
+    names = human.label_embeddings
+    return replace(
+        human,
+        embeddings=view_of(human.embeddings, view),
+        label_embeddings=None if names is None else view_of(names, view),
+    )
 
 
 def temperature_of(usual: float, proba: Proba, human: TrainingSet) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from llm_al.errors import ShapeError, StudentError
+from llm_al.students._cross_fit import cross_fitted
 from llm_al.students._sentences import encode_views
 from llm_al.students.head import FittedHead, Head
 from llm_al.types import TrainingSet
@@ -169,3 +170,12 @@ def test_texts_are_encoded_in_the_view_it_learned_on(
         fitted.predict_proba(two_topics.texts), fitted.predict_proba(two_topics.texts, embeddings=views), atol=1e-5
     )
     assert not np.allclose(views[:, 0], views[:, 1])
+
+
+def test_folds_are_seen_in_the_view_that_all_labels_choose() -> None:
+    training, labels = _seen_in_second(18), ("a", "b", "c")
+    truth = training.targets.argmax(axis=1)
+    told = cross_fitted(Head("nowhere"), training, labels, n_folds=3, seed=0)
+    assert (told.argmax(axis=1) == truth).mean() > 0.9
+    own = cross_fitted(Head("nowhere", layers=False), training, labels, n_folds=3, seed=0)
+    assert (own.argmax(axis=1) == truth).mean() < 0.7
