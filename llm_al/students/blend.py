@@ -27,6 +27,7 @@ _KIND = "blend"
 _PARTS = {"head": Head, "transformer": Transformer}
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST = 1e-3
+_LEAST_KNOWN = 0.75
 _LEAST_OF = {"n_folds": 2, "min_labels": 0, "min_labels_per_class": 0, "recheck_growth": 1, "n_earlier": 0}
 
 
@@ -83,9 +84,9 @@ class Blend:
         With `fit_from`, the shares of an earlier round hold until there are this many times as many labels as at
         their test; 1 tests in every round.
     n_earlier : int
-        Fine-tuned encoders of the rounds before that `fit_from` keeps beside the new one. They are paid for, they know
-        nearly as many labels, and where single ones jump from round to round their geometric mean does not. Each takes
-        as much disk and time to predict as the new one. 0 keeps none.
+        Fine-tuned encoders of the rounds before that `fit_from` keeps beside the new one, as long as they learned from
+        three quarters of today's labels. They are paid for, and where single ones jump from round to round their
+        geometric mean does not. Each takes as much disk and time to predict as the new one. 0 keeps none.
     device : str or None
         Of both. None takes CUDA where there is one.
 
@@ -178,7 +179,7 @@ class Blend:
         n, share = len(human_rows(training)), previous.share
         holds = share.n_labels and n < self.recheck_growth * share.n_labels
         fitted = self._fit(share if holds else self._measured(training, labels, seed), training, labels, seed)
-        return replace(fitted, tuned=(*fitted.tuned, *previous.tuned[: self.n_earlier])) if fitted.tuned else fitted
+        return fitted.beside(previous, self.n_earlier) if fitted.tuned else fitted
 
     def _fit(self, share: Share, training: TrainingSet, labels: Sequence[str], seed: int) -> "FittedBlend":
         head = self._part("head").fit(training, labels=labels, seed=seed)
@@ -188,7 +189,7 @@ class Blend:
         if share.temperature is not None:
             recipe = replace(uncalibrated(recipe), temperature=share.temperature)
         human = rows_of(training, human_rows(training), keeps_unlabelled=True)
-        return FittedBlend(head, (recipe.fit(human, labels=labels, seed=seed),), share, self)
+        return FittedBlend(head, (recipe.fit(human, labels=labels, seed=seed),), share, self, (len(human),))
 
     def _measured(self, training: TrainingSet, labels: Sequence[str], seed: int) -> Share:
         human = rows_of(training, human_rows(training))
@@ -246,6 +247,18 @@ class FittedBlend:
     tuned: tuple[FittedStudent, ...]
     share: Share
     student: Blend
+    n_labels: tuple[int, ...] = ()
+    """Labels of people that each of the encoders learned from."""
+
+    def beside(self, previous: "FittedBlend", n_earlier: int) -> "FittedBlend":
+        """Return it with the newest encoders of an earlier one, of those that knew nearly as many labels."""
+        least = _LEAST_KNOWN * self.n_labels[0]
+        kept = [i for i, n in enumerate(previous.n_labels) if n >= least][:n_earlier]
+        return replace(
+            self,
+            tuned=(*self.tuned, *(previous.tuned[i] for i in kept)),
+            n_labels=(*self.n_labels, *(previous.n_labels[i] for i in kept)),
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -279,7 +292,7 @@ class FittedBlend:
             settings = {
                 "student": asdict(self.student),
                 "verdict": asdict(self.share),
-                "n_tuned": len(self.tuned),
+                "n_labels": self.n_labels,
             }
             write_header(fresh, Header(_KIND, self.labels, 1.0, settings))
             self.head.save(fresh / "head")
@@ -300,9 +313,9 @@ class FittedBlend:
             share, student = Share(**header.settings["verdict"]), Blend(**header.settings["student"])
         except (KeyError, TypeError) as exc:
             raise StudentError(f"{folder} holds no share that can be read ({exc}); train the student again") from exc
-        n_tuned = int(header.settings.get("n_tuned", share.value > 0))
-        tuned = tuple(load(folder / name) for name in _names(n_tuned))
-        return cls(load(folder / "head"), tuned, share, student)
+        n_labels = tuple(header.settings.get("n_labels", (share.n_labels,) if share.value > 0 else ()))
+        tuned = tuple(load(folder / name) for name in _names(len(n_labels)))
+        return cls(load(folder / "head"), tuned, share, student, n_labels)
 
 
 def _names(n_tuned: int) -> list[str]:

@@ -154,9 +154,11 @@ def test_without_an_example_names_have_to_do(tiny_encoder: str) -> None:
 def test_encoders_of_earlier_rounds_keep_a_say(tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path) -> None:
     recipe, training = Blend(tiny_encoder, **FAST, n_earlier=2), useless_vectors(two_topics)
     rounds = [recipe.fit(replace(training, is_human=np.arange(12) < 8), labels=LABELS, seed=0)]
-    for number in range(1, 4):
-        rounds.append(recipe.fit_from(rounds[-1], training, labels=LABELS, seed=number))
-    assert [len(fitted.tuned) for fitted in rounds] == [1, 2, 3, 3]
+    for n in (10, 12, 12):
+        people = replace(training, is_human=np.arange(12) < n)
+        rounds.append(recipe.fit_from(rounds[-1], people, labels=LABELS, seed=n))
+    # Eight labels are less than three quarters of twelve.
+    assert [fitted.n_labels for fitted in rounds] == [(8,), (10, 8), (12, 10), (12, 12, 10)]
     newest = rounds[-1]
     assert newest.tuned[1:] == rounds[-2].tuned[:2]
     mean = np.prod([one.predict_proba(training.texts) for one in newest.tuned], axis=0) ** (1 / 3)
