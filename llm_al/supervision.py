@@ -105,6 +105,7 @@ class Mixture:
             mixup=self.mixup,
             unlabelled=corpus.texts_at(self.unlabelled),
             choose_own=self.choose_own,
+            unlabelled_embeddings=np.asarray(corpus.vectors[self.unlabelled], dtype=np.float32),
         )
         return real if self.written is None else _joined(real, self.written)
 

@@ -338,14 +338,13 @@ class TrainingSet:
     embeddings : ndarray of shape (n, d) or (n, v, d), or None
         Fixed sentence embeddings of the texts, where they are at hand.
     label_embeddings : ndarray of shape (c, d) or (c, v, d), or None
-        Unit vectors of the labels' names and descriptions, by the encoder of `embeddings`: a prior for classes
-        with few or no examples.
+        Unit vectors of the labels' names and descriptions, by the encoder of `embeddings`: a prior.
     is_human : ndarray of shape (n,), bool, or None
         Rows that people labelled; None means all.
     mixup : float
         Alpha of the Beta distribution by which a student that can do so mixes pairs of rows; 0 is not at all.
-    unlabelled : sequence of str
-        Texts on which a student that can do so trains itself, once it has learned the rest.
+    unlabelled, unlabelled_embeddings : sequence of str, ndarray of shape (u, d) or (u, v, d) or None
+        Texts on which a student that can do so trains itself, or one of its parts another.
     choose_own : callable or None
         Says which of these it may: from its own unit features (u, d) and probabilities (u, c) to rows and weights (k,).
     """
@@ -359,6 +358,7 @@ class TrainingSet:
     mixup: float = 0.0
     unlabelled: Sequence[str] = ()
     choose_own: ChooseOwn | None = None
+    unlabelled_embeddings: Embeddings | None = None
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -57,9 +57,12 @@ class Adaptive:
         check(self, n_unlabelled=0, min_labels=0, min_labels_per_class=0)
 
     def draw(self, view: PoolView, rng: np.random.Generator) -> Positions:
-        """Return rows without a label, (u,) ascending, on which a student may train itself; u may be 0."""
-        n_labels = int(view.is_labeled.sum())
-        is_enough = n_labels >= max(self.min_labels, self.min_labels_per_class * view.n_classes)
+        """Return rows without a label, (u,) ascending, on which a student may train itself; u may be 0.
+
+        One that stands on the frozen vectors is no worse with few labels than with many, and needs no `min_labels`.
+        """
+        least = self.min_labels if view.is_outgrown else 0
+        is_enough = int(view.is_labeled.sum()) >= max(least, self.min_labels_per_class * view.n_classes)
         return sub_pool(view, self.n_unlabelled, rng) if is_enough else np.zeros(0, dtype=np.intp)
 
     def own_labels(

@@ -159,4 +159,5 @@ def rows_of(training: TrainingSet, rows: NDArray[np.intp], *, keeps_unlabelled: 
         embeddings=None if training.embeddings is None else training.embeddings[rows],
         is_human=None if training.is_human is None else training.is_human[rows],
         unlabelled=training.unlabelled if keeps_unlabelled else (),
+        unlabelled_embeddings=training.unlabelled_embeddings if keeps_unlabelled else None,
     )

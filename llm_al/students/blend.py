@@ -4,17 +4,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from llm_al.errors import ConfigError, StudentError
-from llm_al.protocols import FittedStudent
+from llm_al.protocols import FittedStudent, Student
 from llm_al.students._cross_fit import cross_fitted, human_rows, temperature_of, uncalibrated
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._material import rows_of
 from llm_al.students._parts import make_part
 from llm_al.students.calibration import logits_from, scaled_proba
+from llm_al.students.distilled import soft_training_set
 from llm_al.students.head import Head
 from llm_al.students.saved import load
 from llm_al.students.transformer import Transformer
@@ -28,7 +29,14 @@ _PARTS = {"head": Head, "transformer": Transformer}
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST = 1e-3
 _LEAST_KNOWN = 0.75
-_LEAST_OF = {"n_folds": 2, "min_labels": 0, "min_labels_per_class": 0, "recheck_growth": 1, "n_earlier": 0}
+_LEAST_OF = {
+    "n_folds": 2,
+    "min_labels": 0,
+    "min_labels_per_class": 0,
+    "recheck_growth": 1,
+    "n_earlier": 0,
+    "taught_epochs": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,9 @@ class Blend:
     labels that were asked for because a student doubted them are no fair test of that student: on subj the head, whose
     accuracy on the pool is .91, is right on .62 of the 130 labels that its own margins chose.
 
-    The fine-tuned part learns from people's labels, and from labels of its own, so that it does not learn the head's
-    mistakes.
+    The fine-tuned part learns from people's labels. Where there are texts without a label (`TrainingSet.unlabelled`) it
+    also learns what the head holds of them, as soft labels (distillation [2]_): then it knows what both know, and
+    speaks alone.
 
     Parameters
     ----------
@@ -87,6 +96,11 @@ class Blend:
         Fine-tuned encoders of the rounds before that `fit_from` keeps beside the new one, as long as they learned from
         three quarters of today's labels. They are paid for, and where single ones jump from round to round their
         geometric mean does not. Each takes as much disk and time to predict as the new one. 0 keeps none.
+    taught_epochs : int
+        Passes over people's rows and those that the head teaches. 0 teaches nothing: then the fine-tuned part trains
+        itself, as a `transformer` does.
+    human_weight : float
+        Of a label of a person beside those of the head, which weigh 1. Positive.
     device : str or None
         Of both. None takes CUDA where there is one.
 
@@ -107,6 +121,7 @@ class Blend:
     ----------
     .. [1] Genest & Zidek (1986). Combining probability distributions: a critique and an annotated bibliography.
            Statistical Science 1.
+    .. [2] Hinton, Vinyals & Dean (2015). Distilling the knowledge in a neural network. arXiv:1503.02531.
     """
 
     model: str
@@ -118,6 +133,8 @@ class Blend:
     prior_sd: float = 0.1
     recheck_growth: float = 1.5
     n_earlier: int = 2
+    taught_epochs: int = 2
+    human_weight: float = 4.0
     device: str | None = None
 
     def __post_init__(self) -> None:
@@ -131,6 +148,8 @@ class Blend:
             raise ConfigError(f"blend prior_share is {self.prior_share}; it must be in [0, 1]")
         if not self.prior_sd > 0.0:
             raise ConfigError(f"blend prior_sd is {self.prior_sd}; it must be above 0")
+        if not self.human_weight > 0.0:
+            raise ConfigError(f"blend human_weight is {self.human_weight}; it must be above 0")
         for name in _PARTS:
             self._part(name)
 
@@ -185,11 +204,23 @@ class Blend:
         head = self._part("head").fit(training, labels=labels, seed=seed)
         if share.value == 0:
             return FittedBlend(head, (), share, self)
-        recipe = self._part("transformer")
-        if share.temperature is not None:
-            recipe = replace(uncalibrated(recipe), temperature=share.temperature)
         human = rows_of(training, human_rows(training), keeps_unlabelled=True)
-        return FittedBlend(head, (recipe.fit(human, labels=labels, seed=seed),), share, self, (len(human),))
+        is_taught = self.taught_epochs > 0 and len(human.unlabelled) > 0 and human.unlabelled_embeddings is not None
+        recipe, given = self._taught(head, human) if is_taught else (self._alone(share), human)
+        tuned = recipe.fit(given, labels=labels, seed=seed)
+        return FittedBlend(head, (tuned,), share, self, (len(human),), is_taught)
+
+    def _alone(self, share: Share) -> Student:
+        recipe: Any = self._part("transformer")
+        if share.temperature is None:
+            return cast(Student, recipe)
+        return cast(Student, replace(uncalibrated(recipe), temperature=share.temperature))
+
+    def _taught(self, head: FittedStudent, human: TrainingSet) -> tuple[Student, TrainingSet]:
+        soft = head.predict_proba(human.unlabelled, embeddings=human.unlabelled_embeddings)
+        # What it learns to say is calibrated already.
+        recipe = replace(uncalibrated(self._part("transformer")), epochs=self.taught_epochs, temperature=1.0)
+        return recipe, soft_training_set(human, human.unlabelled, soft, self.human_weight)
 
     def _measured(self, training: TrainingSet, labels: Sequence[str], seed: int) -> Share:
         human = rows_of(training, human_rows(training))
@@ -249,6 +280,8 @@ class FittedBlend:
     student: Blend
     n_labels: tuple[int, ...] = ()
     """Labels of people that each of the encoders learned from."""
+    is_taught: bool = False
+    """Whether the newest has learned what the head holds of the pool, so that it speaks alone."""
 
     def beside(self, previous: "FittedBlend", n_earlier: int) -> "FittedBlend":
         """Return it with the newest encoders of an earlier one, of those that knew nearly as many labels."""
@@ -270,7 +303,7 @@ class FittedBlend:
         if not self.tuned:
             return self.head.predict_proba(texts, embeddings=embeddings)
         tuned = scaled_proba(np.mean([logits_from(one.predict_proba(texts)) for one in self.tuned], axis=0), 1.0)
-        if self.share.value == 1:
+        if self.is_taught or self.share.value == 1:
             return tuned
         return pooled(self.head.predict_proba(texts, embeddings=embeddings), tuned, self.share.value)
 
@@ -293,6 +326,7 @@ class FittedBlend:
                 "student": asdict(self.student),
                 "verdict": asdict(self.share),
                 "n_labels": self.n_labels,
+                "is_taught": self.is_taught,
             }
             write_header(fresh, Header(_KIND, self.labels, 1.0, settings))
             self.head.save(fresh / "head")
@@ -315,7 +349,8 @@ class FittedBlend:
             raise StudentError(f"{folder} holds no share that can be read ({exc}); train the student again") from exc
         n_labels = tuple(header.settings.get("n_labels", (share.n_labels,) if share.value > 0 else ()))
         tuned = tuple(load(folder / name) for name in _names(len(n_labels)))
-        return cls(load(folder / "head"), tuned, share, student, n_labels)
+        is_taught = bool(header.settings.get("is_taught", False))
+        return cls(load(folder / "head"), tuned, share, student, n_labels, is_taught)
 
 
 def _names(n_tuned: int) -> list[str]:

@@ -11,6 +11,7 @@ from llm_al.students._folder import Header, new_folder, write_header
 from llm_al.students.blend import Blend, FittedBlend, Share, pooled
 from llm_al.students.head import FittedHead
 from llm_al.students.saved import why_chosen
+from llm_al.students.transformer import Transformer
 from llm_al.types import TrainingSet
 from tests.students.conftest import FAST, perfect_vectors, useless_vectors
 
@@ -124,6 +125,8 @@ def test_shares_hold_until_labels_have_grown(tiny_encoder: str, two_topics: Trai
     [
         ({"n_folds": 1}, "blend n_folds is 1; it must be at least 2"),
         ({"recheck_growth": 0.5}, "blend recheck_growth is 0.5"),
+        ({"taught_epochs": -1}, "blend taught_epochs is -1; it must be at least 0"),
+        ({"human_weight": 0.0}, "blend human_weight is 0.0; it must be above 0"),
         ({"n_earlier": -1}, "blend n_earlier is -1; it must be at least 0"),
         ({"prior_share": 1.5}, r"blend prior_share is 1.5; it must be in \[0, 1\]"),
         ({"prior_sd": 0.0}, "blend prior_sd is 0.0; it must be above 0"),
@@ -183,3 +186,43 @@ def test_no_encoder_is_kept_where_none_is_wanted_or_labels_are_others(
     assert len(keeping.fit_from(first, training, labels=LABELS, seed=1).tuned) == 1
     own = keeping.fit(training, labels=LABELS, seed=0)
     assert len(keeping.fit_from(own, training, labels=("a", "b"), seed=1).tuned) == 1
+
+
+def _with_unlabelled(training: TrainingSet) -> TrainingSet:
+    """Add the same texts without labels, with vectors that tell the class."""
+    return replace(training, unlabelled=training.texts, unlabelled_embeddings=training.embeddings)
+
+
+def test_what_the_head_holds_of_unlabelled_texts_is_taught(
+    tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[TrainingSet] = []
+
+    def watched(self: Transformer, training: TrainingSet, **named: Any) -> Any:
+        seen.append(training)
+        return fit(self, training, **named)
+
+    fit = Transformer.fit
+    monkeypatch.setattr(Transformer, "fit", watched)
+    training = _with_unlabelled(perfect_vectors(two_topics))
+    fitted = Blend(tiny_encoder, **FAST, prior_share=0.75, human_weight=5.0).fit(training, labels=LABELS, seed=0)
+    taught = seen[-1]
+    assert len(taught) == 24
+    assert list(taught.weights) == [5.0] * 12 + [1.0] * 12
+    head = fitted.head.predict_proba(training.texts, embeddings=training.embeddings)
+    assert np.allclose(taught.targets, np.concatenate([training.targets, head]))
+    assert fitted.is_taught
+    fitted.save(tmp_path / "student")
+    again = load(tmp_path / "student")
+    alone = fitted.tuned[0].predict_proba(training.texts)
+    assert np.allclose(again.predict_proba(training.texts, embeddings=training.embeddings), alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"taught_epochs": 0}, {}])
+def test_without_vectors_or_epochs_nothing_is_taught(
+    settings: dict[str, Any], tiny_encoder: str, two_topics: TrainingSet
+) -> None:
+    training = _with_unlabelled(perfect_vectors(two_topics))
+    if not settings:
+        training = replace(training, unlabelled_embeddings=None)
+    assert not Blend(tiny_encoder, **FAST, **settings, prior_share=0.75).fit(training, labels=LABELS, seed=0).is_taught
