@@ -28,6 +28,7 @@ _KIND = "blend"
 _PARTS = {"head": Head, "transformer": Transformer}
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST = 1e-3
+_TAUGHT = "; the head taught it what it holds of texts without a label, and it speaks alone"
 _LEAST_KNOWN = 0.75
 _LEAST_OF = {
     "n_folds": 2,
@@ -307,6 +308,11 @@ class FittedBlend:
             return tuned
         return pooled(self.head.predict_proba(texts, embeddings=embeddings), tuned, self.share.value)
 
+    def _told(self) -> Share:
+        """Return the share as the report tells of it."""
+        measured = self.share.reason.removesuffix(_TAUGHT)
+        return replace(self.share, reason=measured + _TAUGHT if self.is_taught else measured)
+
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Return the most probable label of each text."""
         return [self.labels[i] for i in self.predict_proba(texts).argmax(axis=1)]
@@ -324,7 +330,7 @@ class FittedBlend:
         with new_folder(folder) as fresh:
             settings = {
                 "student": asdict(self.student),
-                "verdict": asdict(self.share),
+                "verdict": asdict(self._told()),
                 "n_labels": self.n_labels,
                 "is_taught": self.is_taught,
             }

@@ -32,3 +32,14 @@ def test_a_student_with_its_own_encoder_is_left_to_its_labels() -> None:
     assert rows.shape == (0,)
     assert targets.shape == (0, 4)
     assert weights.shape == (0,)
+
+
+def test_texts_to_be_taught_on_are_drawn_earlier_for_a_student_on_frozen_vectors() -> None:
+    view, rng = four_clouds(), np.random.default_rng(1)
+    drawn = Adaptive(n_unlabelled=100).draw(view, rng)
+    assert len(drawn) == 100
+    assert (view.labels[drawn] < 0).all()
+    outgrown = replace(view, is_outgrown=True, proba=np.full((400, 4), 0.25))
+    assert len(Adaptive(n_unlabelled=100).draw(outgrown, rng)) == 0
+    assert len(Adaptive(n_unlabelled=100, min_labels=24).draw(outgrown, rng)) == 100
+    assert len(Adaptive(n_unlabelled=100, min_labels_per_class=7).draw(view, rng)) == 0

@@ -213,6 +213,7 @@ def test_what_the_head_holds_of_unlabelled_texts_is_taught(
     assert np.allclose(taught.targets, np.concatenate([training.targets, head]))
     assert fitted.is_taught
     fitted.save(tmp_path / "student")
+    assert why_chosen(tmp_path / "student").endswith("without a label, and it speaks alone")
     again = load(tmp_path / "student")
     alone = fitted.tuned[0].predict_proba(training.texts)
     assert np.allclose(again.predict_proba(training.texts, embeddings=training.embeddings), alone, atol=1e-6)
