@@ -37,6 +37,7 @@ _LEAST_OF = {
     "recheck_growth": 1,
     "n_earlier": 0,
     "taught_epochs": 0,
+    "taught_to_per_class": 0,
 }
 
 
@@ -74,9 +75,9 @@ class Blend:
     labels that were asked for because a student doubted them are no fair test of that student: on subj the head, whose
     accuracy on the pool is .91, is right on .62 of the 130 labels that its own margins chose.
 
-    The fine-tuned part learns from people's labels. Where there are texts without a label (`TrainingSet.unlabelled`) it
-    also learns what the head holds of them, as soft labels (distillation [2]_): then it knows what both know, and
-    speaks alone.
+    The fine-tuned part learns from people's labels. While these are few, and where there are texts without a label
+    (`TrainingSet.unlabelled`), it also learns what the head holds of them, as soft labels (distillation [2]_): then it
+    knows what both know, and speaks alone. Later it trains itself instead, and does not learn the head's mistakes.
 
     Parameters
     ----------
@@ -100,6 +101,9 @@ class Blend:
     taught_epochs : int
         Passes over people's rows and those that the head teaches. 0 teaches nothing: then the fine-tuned part trains
         itself, as a `transformer` does.
+    taught_to_per_class : float
+        Up to so many labels of people a class the head teaches. With more of them the fine-tuned part learns more from
+        people than from the head, and two opinions are better than one that both share.
     human_weight : float
         Of a label of a person beside those of the head, which weigh 1. Positive.
     device : str or None
@@ -135,6 +139,7 @@ class Blend:
     recheck_growth: float = 1.5
     n_earlier: int = 2
     taught_epochs: int = 2
+    taught_to_per_class: float = 25.0
     human_weight: float = 4.0
     device: str | None = None
 
@@ -206,10 +211,14 @@ class Blend:
         if share.value == 0:
             return FittedBlend(head, (), share, self)
         human = rows_of(training, human_rows(training), keeps_unlabelled=True)
-        is_taught = self.taught_epochs > 0 and len(human.unlabelled) > 0 and human.unlabelled_embeddings is not None
+        is_taught = self._teaches(human, len(labels))
         recipe, given = self._taught(head, human) if is_taught else (self._alone(share), human)
         tuned = recipe.fit(given, labels=labels, seed=seed)
         return FittedBlend(head, (tuned,), share, self, (len(human),), is_taught)
+
+    def _teaches(self, human: TrainingSet, n_classes: int) -> bool:
+        has_texts = len(human.unlabelled) > 0 and human.unlabelled_embeddings is not None
+        return has_texts and self.taught_epochs > 0 and len(human) <= self.taught_to_per_class * n_classes
 
     def _alone(self, share: Share) -> Student:
         recipe: Any = self._part("transformer")

@@ -126,6 +126,7 @@ def test_shares_hold_until_labels_have_grown(tiny_encoder: str, two_topics: Trai
         ({"n_folds": 1}, "blend n_folds is 1; it must be at least 2"),
         ({"recheck_growth": 0.5}, "blend recheck_growth is 0.5"),
         ({"taught_epochs": -1}, "blend taught_epochs is -1; it must be at least 0"),
+        ({"taught_to_per_class": -1}, "blend taught_to_per_class is -1; it must be at least 0"),
         ({"human_weight": 0.0}, "blend human_weight is 0.0; it must be above 0"),
         ({"n_earlier": -1}, "blend n_earlier is -1; it must be at least 0"),
         ({"prior_share": 1.5}, r"blend prior_share is 1.5; it must be in \[0, 1\]"),
@@ -219,8 +220,8 @@ def test_what_the_head_holds_of_unlabelled_texts_is_taught(
     assert np.allclose(again.predict_proba(training.texts, embeddings=training.embeddings), alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("settings", [{"taught_epochs": 0}, {}])
-def test_without_vectors_or_epochs_nothing_is_taught(
+@pytest.mark.parametrize("settings", [{"taught_epochs": 0}, {"taught_to_per_class": 5}, {}])
+def test_without_vectors_or_epochs_or_with_many_labels_nothing_is_taught(
     settings: dict[str, Any], tiny_encoder: str, two_topics: TrainingSet
 ) -> None:
     training = _with_unlabelled(perfect_vectors(two_topics))
