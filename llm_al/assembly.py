@@ -32,7 +32,7 @@ from llm_al.students.saved import why_chosen
 from llm_al.supervision import Supervision
 from llm_al.synthesis import Synthesis
 from llm_al.types import SKIP, Embeddings, LabelScheme, Split
-from llm_al.views import encode_views, n_views
+from llm_al.views import encode_views
 
 if TYPE_CHECKING:
     from llm_al.llm_tasks import LLMTasks
@@ -87,9 +87,9 @@ class Assembly:
     def label_vectors(self) -> Embeddings:
         """Return unit vectors of the labels' names and descriptions, all views; made once for a label list."""
         texts, embedder = [label.text for label in self.scheme.labels], self.embedder()
-        made_of = "\0".join([embedder.fingerprint, f"{n_views(embedder)} views", *texts]).encode(
-            "utf-8", "surrogatepass"
-        )
+        # Not by the number of views: to count them the encoder is loaded.
+        how = f"{embedder.fingerprint}, layers {self.config.embedder.layers}"
+        made_of = "\0".join([how, *texts]).encode("utf-8", "surrogatepass")
         name, files = hashlib.blake2b(made_of, digest_size=8).hexdigest(), Artefacts(self.folder / "cache", self.warn)
         kept = files.load_array("labels", name, n_rows=len(texts))
         if kept is None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from llm_al.layers import first_word
 from llm_al.students._compiled import Compiled
 from llm_al.students._network import Network, choose_device, load_encoder, load_tokenizer, longest_input
-from llm_al.students._pooling import first_word
 
 __all__ = ["Assembly", "read_assembly"]
 

@@ -7,12 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from llm_al.layers import first_word
 from llm_al.students._cross_fit import human_rows
 from llm_al.types import Proba, TrainingSet
 from llm_al.views import errors_left_out
 
-__all__ = ["MEAN", "MEAN_AND_FIRST", "POOLINGS", "first_word", "helps_first", "n_parts", "needs_first", "pooled"]
+__all__ = ["MEAN", "MEAN_AND_FIRST", "POOLINGS", "helps_first", "n_parts", "needs_first", "pooled"]
 
 MEAN, MEAN_AND_FIRST = "mean", "mean+first"
 POOLINGS = ("auto", MEAN, MEAN_AND_FIRST)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from llm_al.errors import ConfigError
+from llm_al.layers import first_word
 from llm_al.students._network import load_tokenizer
-from llm_al.students._pooling import first_word, helps_first, pooled
+from llm_al.students._pooling import helps_first, pooled
 from llm_al.students.saved import load, why_chosen
 from llm_al.students.transformer import FittedTransformer, Transformer
 from llm_al.types import TrainingSet
