@@ -139,7 +139,7 @@ class Blend:
     recheck_growth: float = 1.5
     n_earlier: int = 2
     taught_epochs: int = 2
-    taught_to_per_class: float = 25.0
+    taught_to_per_class: float = 100.0
     human_weight: float = 4.0
     device: str | None = None
 
