@@ -13,10 +13,13 @@ from llm_al.errors import ShapeError
 from llm_al.protocols import Embedder
 from llm_al.types import Embeddings, Proba
 
-__all__ = ["FIRST", "FIRST_TOKEN", "best_view", "encode_views", "errors_left_out", "n_views", "view_of"]
+__all__ = ["AVERAGE", "FIRST", "FIRST_TOKEN", "best_view", "encode_views", "errors_left_out", "n_views", "view_of"]
 
 FIRST = 0
 """The view that the encoder was trained to give."""
+
+AVERAGE = 1
+"""The view that is the average of the encoder's upper layers."""
 
 FIRST_TOKEN = 2
 """The view that is no average over the text: the state of its first token."""

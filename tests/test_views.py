@@ -30,6 +30,21 @@ def test_the_view_that_tells_the_class_is_taken(view: int) -> None:
     assert best_view(*_told_by(view)) == view
 
 
+@pytest.mark.parametrize(("strength", "view"), [(0.0, 1), (1.2, 1), (4.0, 2)])
+def test_the_first_token_is_taken_only_where_it_is_clearly_better(strength: float, view: int) -> None:
+    classes = np.arange(_N) % _C
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(_N, 3, _D))
+    for told, by in ((1, 1.1), (2, strength)):
+        vectors[:, told, :_C] += by * np.eye(_C)[classes]
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    targets = np.eye(_C)[classes]
+    if strength == 1.2:
+        own, first = (errors_left_out(vectors[:, i], targets).mean() for i in (1, 2))
+        assert first < own, "the case is one where the least error alone would take the first token"
+    assert best_view(vectors.astype(np.float32), targets) == view
+
+
 def test_few_labels_a_class_choose_nothing() -> None:
     vectors, targets = _told_by(1)
     assert best_view(vectors[:14], targets[:14]) == 0
