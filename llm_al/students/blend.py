@@ -30,9 +30,7 @@ _PARTS = {"head": Head, "transformer": Transformer}
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST = 1e-3
 _TAUGHT = "; the head taught it what it holds of texts without a label, and it speaks alone"
-_BESIDE = (
-    "; the head taught it what it holds of texts without a label, and a head on the encoder's own vectors speaks too"
-)
+_BESIDE = "; the head taught it what it holds of texts without a label, and a head on the encoder's own vectors joins"
 _OTHER = "head-own"
 _LEAST_KNOWN = 0.75
 _LEAST_OF = {
@@ -129,10 +127,10 @@ class Blend:
     .848 with 130; with the prior the share there is .75, for .783 and .862. banking77: .781, .788 and .798 with 231
     labels, .836, .824 and .847 with 385.
 
-    subj again, eight label sets of 60 to 130 labels that a head with views chose, mean: the encoder that the head taught .920,
-    with a head on its own vectors beside it .922, with the head that taught it .920; the encoder that trains itself, in
-    equal shares with the head, .918. trec6 with 130 labels, where the head stands on the first token: taught .895,
-    with the head that taught it .882; training itself .883, with the head .892.
+    subj again, mean of eight label sets of 60 to 130 labels that a head with views chose: the encoder that the head
+    taught .920, with a head on its own vectors beside it .922, with the head that taught it .920; the encoder that
+    trains itself, in equal shares with the head, .918. trec6 with 130 labels, where the head stands on the first token:
+    taught .895, with the head that taught it .882; training itself .883, with the head .892.
 
     References
     ----------

@@ -228,3 +228,29 @@ def test_without_vectors_or_epochs_or_with_many_labels_nothing_is_taught(
     if not settings:
         training = replace(training, unlabelled_embeddings=None)
     assert not Blend(tiny_encoder, **FAST, **settings, prior_share=0.75).fit(training, labels=LABELS, seed=0).is_taught
+
+
+def _with_views(training: TrainingSet) -> TrainingSet:
+    """Add two further views: an average that tells the class, and a first token that says nothing."""
+    own = useless_vectors(training).embeddings
+    assert training.embeddings is not None
+    assert own is not None
+    return replace(training, embeddings=np.stack([own, training.embeddings, own], axis=1))
+
+
+def test_beside_what_averaged_layers_taught_a_head_on_own_vectors_speaks(
+    tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path
+) -> None:
+    training = _with_unlabelled(_with_views(perfect_vectors(two_topics)))
+    vectors = training.embeddings
+    assert vectors is not None
+    fitted = Blend(tiny_encoder, **FAST, prior_share=0.75, prior_sd=0.01).fit(training, labels=LABELS, seed=0)
+    assert (fitted.head.view, fitted.other.view, fitted.share.value) == (1, 0, 0.75)
+    fitted.save(tmp_path / "student")
+    assert why_chosen(tmp_path / "student").endswith("a head on the encoder's own vectors joins")
+    (tuned,) = fitted.tuned
+    other = fitted.other.predict_proba(training.texts, embeddings=vectors)
+    expected = pooled(other, tuned.predict_proba(training.texts), 0.75)
+    for student in (fitted, load(tmp_path / "student")):
+        assert np.allclose(student.predict_proba(training.texts, embeddings=vectors), expected, atol=1e-6)
+    assert Blend(tiny_encoder, **FAST, taught_epochs=0).fit(training, labels=LABELS, seed=0).other is None
