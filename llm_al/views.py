@@ -13,7 +13,17 @@ from llm_al.errors import ShapeError
 from llm_al.protocols import Embedder
 from llm_al.types import Embeddings, Proba
 
-__all__ = ["AVERAGE", "FIRST", "FIRST_TOKEN", "best_view", "encode_views", "errors_left_out", "n_views", "view_of"]
+__all__ = [
+    "AVERAGE",
+    "FIRST",
+    "FIRST_TOKEN",
+    "are_fewer",
+    "best_view",
+    "encode_views",
+    "errors_left_out",
+    "n_views",
+    "view_of",
+]
 
 FIRST = 0
 """The view that the encoder was trained to give."""
@@ -103,14 +113,15 @@ def best_view(vectors: Embeddings, targets: Proba) -> int:
     seen, told = np.asarray(vectors[:_MAX_ROWS], dtype=np.float64), targets[:_MAX_ROWS]
     errors = [errors_left_out(seen[:, view], told) for view in range(seen.shape[1])]
     best = int(np.argmin([each.mean() for each in errors[:FIRST_TOKEN]]))
-    if len(errors) > FIRST_TOKEN and _is_better(errors[FIRST_TOKEN], errors[best]):
+    if len(errors) > FIRST_TOKEN and are_fewer(errors[FIRST_TOKEN], errors[best], _STANDARD_ERRORS):
         return FIRST_TOKEN
     return best
 
 
-def _is_better(errors: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+def are_fewer(errors: NDArray[np.float64], others: NDArray[np.float64], n_standard_errors: float) -> bool:
+    """Say whether the mean of errors, (n,), lies below that of others on the same rows by so many standard errors."""
     gain = others - errors
-    return bool(gain.mean() > _STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain)))
+    return bool(gain.mean() > n_standard_errors * gain.std() / len(gain) ** 0.5)
 
 
 def errors_left_out(features: NDArray[np.float64], targets: Proba) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from llm_al.students._cross_fit import human_rows
 from llm_al.types import Proba, TrainingSet
-from llm_al.views import errors_left_out
+from llm_al.views import are_fewer, errors_left_out
 
 __all__ = ["MEAN", "MEAN_AND_FIRST", "POOLINGS", "helps_first", "n_parts", "needs_first", "pooled"]
 
@@ -97,5 +97,4 @@ def helps_first(features: NDArray[np.float64], targets: Proba) -> bool:
     if n < _LEAST_ROWS or len(np.unique(targets.argmax(axis=1))) < 2:
         return False
     mean_alone = 2**0.5 * features[:, :d]
-    gain = errors_left_out(mean_alone, targets) - errors_left_out(features, targets)
-    return bool(gain.mean() > _LEAST_T * gain.std() / n**0.5)
+    return are_fewer(errors_left_out(features, targets), errors_left_out(mean_alone, targets), _LEAST_T)
