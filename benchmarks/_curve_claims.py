@@ -65,7 +65,10 @@ def _on_one(asked: Asked, curves: Sequence[Curve]) -> Iterator[Claim]:
     here = [c for c in curves if (c.runs[0].dataset, c.runs[0].protocol) == (asked.dataset, asked.protocol)]
     peers = [curve for curve in here if not curve.runs[0].is_ours]
     for curve in here:
-        if not curve.runs[0].is_ours or curve.runs[0].alone:
+        if not curve.runs[0].is_ours:
+            continue
+        if curve.runs[0].alone:
+            yield from _fewer_labels(_pairs(curve, peers))
             continue
         for n_labels, target in asked.accuracy.items():
             if n_labels in curve.points:
@@ -77,14 +80,23 @@ def _on_one(asked: Asked, curves: Sequence[Curve]) -> Iterator[Claim]:
 
 def _against_peers(asked: Asked, curve: Curve, peers: Sequence[Curve]) -> Iterator[Claim]:
     """Compare on the seeds in common; where peers differ in seeds, the narrowest lead counts."""
-    pairs = [pair for pair in (curve.paired(peer) for peer in peers) if pair is not None]
-    if not pairs:
-        return
-    ours, best = max(pairs, key=lambda pair: pair[1].at(max(pair[1].points)))
-    if asked.beats_peers:
+    pairs = _pairs(curve, peers)
+    if pairs and asked.beats_peers:
         yield _lead(pairs, "the last point", _last_lead)
         if asked.mean is not None:
             yield _lead(pairs, "the mean", _mean_lead)
+    yield from _fewer_labels(pairs)
+
+
+def _pairs(curve: Curve, peers: Sequence[Curve]) -> list[tuple[Curve, Curve]]:
+    return [pair for pair in (curve.paired(peer) for peer in peers) if pair is not None]
+
+
+def _fewer_labels(pairs: Sequence[tuple[Curve, Curve]]) -> Iterator[Claim]:
+    """Say with how many of the best peer's labels its last accuracy is reached, with an LLM or without."""
+    if not pairs:
+        return
+    ours, best = max(pairs, key=lambda pair: pair[1].at(max(pair[1].points)))
     final = max(best.points)
     needed = ours.labels_to(best.at(final))
     name = (

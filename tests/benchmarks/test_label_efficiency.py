@@ -91,6 +91,14 @@ def test_labels_to_the_best_peers_end_are_a_share_of_its_labels(scripts: Any) ->
     assert not missed.is_met
 
 
+def test_a_run_with_llm_is_told_the_share_and_not_judged_by_what_is_asked_without(scripts: Any) -> None:
+    helped = _curve(scripts, "llm_al head, a, b, LLM x", {30: 0.86, 130: 0.9}, alone={"x": 0.5})
+    peer = _curve(scripts, "margin", {30: 0.5, 130: 0.85})
+    (claim,) = _judged(scripts, helped, peer).values()
+    assert "LLM x (1 seed): labels to the final accuracy 0.850 of margin" in claim.claim
+    assert claim.value == pytest.approx(30 / 130)
+
+
 def test_equal_to_the_best_peer_is_not_above_it(scripts: Any) -> None:
     ours, peer = (_curve(scripts, name, {130: 0.95}) for name in ("llm_al head, a, b", "margin"))
     lead = next(c for name, c in _judged(scripts, ours, peer).items() if "lead at the last point" in name)
