@@ -12,7 +12,7 @@ from llm_al import registry
 from llm_al.embedders.cached import Cached, views_in_cache
 from llm_al.pool import PoolView
 from llm_al.types import Embeddings, Positions, Proba
-from llm_al.views import FIRST, best_view, encode_views, view_of
+from llm_al.views import FIRST, best_view, encode_views, view_beside, view_of
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Place:
             self.groups,
             view_of(self.label_vectors, view),
             view=view,
+            beside=view_beside(self.vectors, view),
         )
 
     def at(self, rows: Positions) -> "Place":

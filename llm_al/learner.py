@@ -13,7 +13,7 @@ from llm_al.errors import ConfigError, DataError, LabelError, NotFittedError
 from llm_al.pool import PoolView
 from llm_al.protocols import Embedder, FittedStudent, Strategy, Student
 from llm_al.types import RESERVED_LABELS, Label, LabelScheme, Positions, Proba, Scores, TrainingSet
-from llm_al.views import best_view, encode_views, view_of
+from llm_al.views import best_view, encode_views, view_beside, view_of
 
 __all__ = ["ActiveLearner", "Query"]
 
@@ -215,7 +215,17 @@ class ActiveLearner:
         proba = self._fitted.predict_proba(texts, embeddings=vectors) if self._fitted and len(texts) else None
         groups = np.unique(np.asarray(texts, dtype=object), return_inverse=True)[1] if len(texts) else None
         view = best_view(vectors[labels >= 0], np.eye(len(self.labels))[labels[labels >= 0]])
-        return PoolView(texts, view_of(vectors, view), len(self.labels), labels, is_open, proba, groups, view=view)
+        return PoolView(
+            texts,
+            view_of(vectors, view),
+            len(self.labels),
+            labels,
+            is_open,
+            proba,
+            groups,
+            view=view,
+            beside=view_beside(vectors, view),
+        )
 
     def _training_set(self) -> TrainingSet:
         targets = np.eye(len(self.labels))[np.asarray(self._targets, dtype=np.intp)]

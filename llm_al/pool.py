@@ -38,6 +38,8 @@ class PoolView:
         Whether `proba` comes from a student that changed its encoder, so that `embeddings` know less than it does.
     view : int
         Which of the encoder's views `embeddings` and `label_embeddings` are; see `llm_al.views`.
+    beside : ndarray of shape (n, d) or None
+        A second view of the same texts, whose shape is worth a look beside that of `embeddings`.
 
     Raises
     ------
@@ -55,10 +57,11 @@ class PoolView:
     label_embeddings: Embeddings | None = field(default=None)
     is_outgrown: bool = field(default=False)
     view: int = field(default=0)
+    beside: Embeddings | None = field(default=None)
 
     def __post_init__(self) -> None:
         n = len(self.texts)
-        for name in ("embeddings", "labels", "is_available", "proba", "groups"):
+        for name in ("embeddings", "labels", "is_available", "proba", "groups", "beside"):
             array = getattr(self, name)
             if array is not None and len(array) != n:
                 raise ShapeError(f"{name} has {len(array)} rows; there are {n} texts; give one row a text")

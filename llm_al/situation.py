@@ -31,6 +31,7 @@ from llm_al.types import (
     Stage,
     SyntheticText,
 )
+from llm_al.views import view_beside
 
 __all__ = ["Moment", "Situation"]
 
@@ -123,6 +124,7 @@ class Situation:
             groups=self.corpus.groups,
             label_embeddings=label_embeddings,
             view=seen,
+            beside=view_beside(self.corpus.vectors, seen),
         )
         return Moment(number, answers, accepted, view)
 

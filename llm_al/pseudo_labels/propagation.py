@@ -11,7 +11,7 @@ from llm_al.pseudo_labels._choice import Choice, Chosen, Without, check, entropy
 from llm_al.pseudo_labels._smoothing import walk
 from llm_al.pseudo_labels._teachers import HEAD_ALONE, Teachers
 from llm_al.pseudo_labels.soft import sharpened
-from llm_al.types import Positions, Proba
+from llm_al.types import Embeddings, Positions, Proba
 
 __all__ = ["Propagation"]
 
@@ -113,7 +113,7 @@ class Propagation:
         rows = sub_pool(view, self.n_sample, rng)
         if len(rows) < 2:
             return Chosen(*nothing(view))
-        teach = self._best(view, known, rows, rng)
+        teach = self._teacher(view, known, rows, rng)
         if teach is None:
             return Chosen(*nothing(view))
         taught = teach(np.zeros(0, dtype=np.intp))
@@ -129,9 +129,20 @@ class Propagation:
     def _sharpened_without(self, teach: Without) -> Without:
         return lambda unknown: sharpened(teach(unknown), self.temperature)
 
-    def _best(self, view: PoolView, known: Positions, rows: Positions, rng: np.random.Generator) -> Without | None:
+    def _teacher(self, view: PoolView, known: Positions, rows: Positions, rng: np.random.Generator) -> Without | None:
+        """Return what teaches `rows`: the mean of the best teachers of each view that has one, None where none has."""
+        shapes = [view.embeddings] if view.beside is None else [view.embeddings, view.beside]
+        each = (self._best(view, shape, known, rows, rng) for shape in shapes)
+        found = [teach for teach in each if teach is not None]
+        if len(found) < 2:
+            return found[0] if found else None
+        return lambda unknown: np.mean([teach(unknown) for teach in found], axis=0)
+
+    def _best(
+        self, view: PoolView, shape: Embeddings, known: Positions, rows: Positions, rng: np.random.Generator
+    ) -> Without | None:
         """Return the best teacher, which gives calibrated predictions for `rows`; None where that is the head alone."""
-        points = np.asarray(view.embeddings[np.concatenate([known, rows])], dtype=np.float32)
+        points = np.asarray(shape[np.concatenate([known, rows])], dtype=np.float32)
         one_hot = np.eye(view.n_classes, dtype=np.float32)[view.labels[known]]
         steps = walk(points, self.n_neighbours, self.power)
         teachers = Teachers(points, one_hot, steps, self.alphas, self.sharpness)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from llm_al.protocols import FittedStudent
 from llm_al.students._material import rows_of
-from llm_al.students.calibration import fit_temperature, logits_from, out_of_fold
+from llm_al.students.calibration import fit_temperature, logits_from, out_of_fold, pooled
 from llm_al.types import Proba, TrainingSet
-from llm_al.views import FIRST, best_view, view_of
+from llm_al.views import FIRST, view_of, views_for
 
 __all__ = ["cross_fitted", "has_temperature", "human_rows", "n_human", "temperature_of", "uncalibrated"]
 
@@ -28,11 +28,17 @@ def n_human(training: TrainingSet) -> int:
 def cross_fitted(student: Any, human: TrainingSet, labels: Any, *, n_folds: int, seed: int) -> Proba:
     """Return probabilities of people's rows, (n, c), each by a student that learned from other folds.
 
-    The folds depend on `seed` alone, so that several students are tested on the same. A student that chooses a view of
-    the vectors is tested in the one that it will choose: a part of the labels may be too few to tell.
+    The folds depend on `seed` alone, so that several students are tested on the same. A student that chooses views of
+    the vectors is tested in those that it will choose: a part of the labels may be too few to tell.
     """
-    human = _in_one_view(human, getattr(student, "layers", False))
+    if human.embeddings is None:
+        return _cross_fitted(student, human, labels, n_folds, seed)
+    chooses = getattr(student, "layers", False)
+    views = views_for(human.embeddings, human.targets) if chooses else (FIRST,)
+    return pooled(*(_cross_fitted(student, _in_view(human, view), labels, n_folds, seed) for view in views))
 
+
+def _cross_fitted(student: Any, human: TrainingSet, labels: Any, n_folds: int, seed: int) -> Proba:
     def fit_predict(fit_on: NDArray[np.intp], held_out: NDArray[np.intp]) -> Proba:
         tested = rows_of(human, held_out)
         fitted: FittedStudent = student.fit(rows_of(human, fit_on), labels=labels, seed=seed)
@@ -41,14 +47,11 @@ def cross_fitted(student: Any, human: TrainingSet, labels: Any, *, n_folds: int,
     return out_of_fold(fit_predict, human.targets, n_folds=n_folds, rng=np.random.default_rng(seed))
 
 
-def _in_one_view(human: TrainingSet, chooses: bool) -> TrainingSet:
-    if human.embeddings is None:
-        return human
-    view = best_view(human.embeddings, human.targets) if chooses else FIRST
-    names = human.label_embeddings
+def _in_view(human: TrainingSet, view: int) -> TrainingSet:
+    vectors, names = human.embeddings, human.label_embeddings
     return replace(
         human,
-        embeddings=view_of(human.embeddings, view),
+        embeddings=None if vectors is None else view_of(vectors, view),
         label_embeddings=None if names is None else view_of(names, view),
     )
 

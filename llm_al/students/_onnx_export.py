@@ -147,8 +147,9 @@ def _source(student: FittedStudent) -> _Source:
 
 
 def _source_of_head(student: FittedHead) -> _Source:
-    linear, sentence = student.linear, student.encoder
-    if student.recall is not None:
+    part, sentence = student.parts[0], student.encoder
+    linear = part.linear
+    if part.recall is not None:
         raise StudentError("a head that listens to its neighbours cannot be exported; train it with n_neighbours 0")
     if student.view != FIRST:
         raise StudentError(
@@ -161,7 +162,7 @@ def _source_of_head(student: FittedHead) -> _Source:
     is_present = torch.from_numpy(linear.is_present)
     tail = None if bool(is_present.all()) else _Absent(is_present, linear.absent_share)
     max_tokens = int(sentence.max_seq_length or student.student.max_tokens)
-    return _Source(_Graph(_plain(encoder, head, 1.0), tail, student.temperature), sentence.tokenizer, max_tokens)
+    return _Source(_Graph(_plain(encoder, head, 1.0), tail, part.temperature), sentence.tokenizer, max_tokens)
 
 
 def _mean_encoder(sentence: SentenceTransformer) -> Any:

@@ -14,13 +14,13 @@ from llm_al.students._cross_fit import cross_fitted, human_rows, temperature_of,
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._material import rows_of
 from llm_al.students._parts import make_part
-from llm_al.students.calibration import logits_from, scaled_proba
+from llm_al.students.calibration import logits_from, pooled, scaled_proba
 from llm_al.students.distilled import soft_training_set
-from llm_al.students.head import Head
+from llm_al.students.head import FittedHead, Head
 from llm_al.students.saved import load
 from llm_al.students.transformer import Transformer
 from llm_al.types import Embeddings, Proba, TrainingSet
-from llm_al.views import AVERAGE
+from llm_al.views import FIRST
 
 __all__ = ["Blend", "FittedBlend", "Share"]
 
@@ -30,8 +30,7 @@ _PARTS = {"head": Head, "transformer": Transformer}
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST = 1e-3
 _TAUGHT = "; the head taught it what it holds of texts without a label, and it speaks alone"
-_BESIDE = "; the head taught it what it holds of texts without a label, and a head on the encoder's own vectors joins"
-_OTHER = "head-own"
+_BESIDE = "; the head taught it what it holds of texts without a label"
 _LEAST_KNOWN = 0.75
 _LEAST_OF = {
     "n_folds": 2,
@@ -217,22 +216,14 @@ class Blend:
         return fitted.beside(previous, self.n_earlier) if fitted.tuned else fitted
 
     def _fit(self, share: Share, training: TrainingSet, labels: Sequence[str], seed: int) -> "FittedBlend":
-        head = self._part("head").fit(training, labels=labels, seed=seed)
+        head: FittedHead = self._part("head").fit(training, labels=labels, seed=seed)
         if share.value == 0:
             return FittedBlend(head, (), share, self)
         human = rows_of(training, human_rows(training), keeps_unlabelled=True)
-        is_taught = self._teaches(human, len(labels))
+        is_taught = head.view != FIRST and self._teaches(human, len(labels))
         recipe, given = self._taught(head, human) if is_taught else (self._alone(share), human)
         tuned = recipe.fit(given, labels=labels, seed=seed)
-        other = self._other(head, training, labels, seed) if is_taught else None
-        return FittedBlend(head, (tuned,), share, self, (len(human),), is_taught, other)
-
-    def _other(
-        self, head: FittedStudent, training: TrainingSet, labels: Sequence[str], seed: int
-    ) -> FittedStudent | None:
-        if getattr(head, "view", None) != AVERAGE:
-            return None
-        return cast(FittedStudent, replace(self._part("head"), layers=False).fit(training, labels=labels, seed=seed))
+        return FittedBlend(head, (tuned,), share, self, (len(human),), is_taught)
 
     def _teaches(self, human: TrainingSet, n_classes: int) -> bool:
         has_texts = len(human.unlabelled) > 0 and human.unlabelled_embeddings is not None
@@ -270,7 +261,9 @@ class Blend:
         }
         temperature = temperature_of(recipe.temperature, told["transformer"], human)
         tuned = scaled_proba(recipe.temperature * logits_from(told["transformer"]), temperature)
-        losses = {value: _log_loss(pooled(told["head"], tuned, value), human) for value in _SHARES}
+        losses = {
+            value: _log_loss(pooled(told["head"], tuned, shares=(1.0 - value, value)), human) for value in _SHARES
+        }
         best = min(losses, key=lambda value: len(human) * losses[value] + self._improbability(value))
         figures = ", ".join(f"{value:g}: {loss:.3f}" for value, loss in losses.items())
         reason = (
@@ -286,13 +279,6 @@ class Blend:
         return make_part(self, _KIND, name, _PARTS[name])
 
 
-def pooled(head: Proba, tuned: Proba, share: float) -> Proba:
-    """Return the normalised geometric mean of two opinions, (n, c), of which the second counts `share`."""
-    if share in (0.0, 1.0):
-        return tuned if share else head
-    return scaled_proba((1.0 - share) * logits_from(head) + share * logits_from(tuned), 1.0)
-
-
 def _log_loss(proba: Proba, human: TrainingSet) -> float:
     truth = human.targets.argmax(axis=1)
     return float(-np.log(np.maximum(proba[np.arange(len(truth)), truth], _LEAST)).mean())
@@ -302,16 +288,14 @@ def _log_loss(proba: Proba, human: TrainingSet) -> float:
 class FittedBlend:
     """A head, fine-tuned encoders of this round and of those before, the newest first, and what they count."""
 
-    head: FittedStudent
+    head: FittedHead
     tuned: tuple[FittedStudent, ...]
     share: Share
     student: Blend
     n_labels: tuple[int, ...] = ()
     """Labels of people that each of the encoders learned from."""
     is_taught: bool = False
-    """Whether the newest has learned what the head holds of the pool, so that the head need not speak."""
-    other: FittedStudent | None = None
-    """A head on the encoder's own vectors, which speaks beside those that were taught."""
+    """Whether the newest has learned what the head holds of the pool, so that a head on one view need not speak."""
 
     def beside(self, previous: "FittedBlend", n_earlier: int) -> "FittedBlend":
         """Return it with the newest encoders of an earlier one, of those that knew nearly as many labels."""
@@ -333,15 +317,19 @@ class FittedBlend:
         if not self.tuned:
             return self.head.predict_proba(texts, embeddings=embeddings)
         tuned = scaled_proba(np.mean([logits_from(one.predict_proba(texts)) for one in self.tuned], axis=0), 1.0)
-        beside = self.other if self.is_taught else self.head
-        if beside is None or self.share.value == 1:
+        if self.share.value == 1 or not self._is_head_heard:
             return tuned
-        return pooled(beside.predict_proba(texts, embeddings=embeddings), tuned, self.share.value)
+        shares = (1.0 - self.share.value, self.share.value)
+        return pooled(self.head.predict_proba(texts, embeddings=embeddings), tuned, shares=shares)
+
+    @property
+    def _is_head_heard(self) -> bool:
+        return not self.is_taught or len(self.head.parts) > 1
 
     def _told(self) -> Share:
         """Return the share as the report tells of it."""
         measured = self.share.reason.removesuffix(_TAUGHT).removesuffix(_BESIDE)
-        added = "" if not self.is_taught else _TAUGHT if self.other is None else _BESIDE
+        added = "" if not self.is_taught else _BESIDE if self._is_head_heard else _TAUGHT
         return replace(self.share, reason=measured + added)
 
     def predict(self, texts: Sequence[str]) -> list[str]:
@@ -364,12 +352,9 @@ class FittedBlend:
                 "verdict": asdict(self._told()),
                 "n_labels": self.n_labels,
                 "is_taught": self.is_taught,
-                "has_other": self.other is not None,
             }
             write_header(fresh, Header(_KIND, self.labels, 1.0, settings))
             self.head.save(fresh / "head")
-            if self.other is not None:
-                self.other.save(fresh / _OTHER)
             for name, part in zip(_names(len(self.tuned)), self.tuned, strict=True):
                 part.save(fresh / name)
 
@@ -390,8 +375,7 @@ class FittedBlend:
         n_labels = tuple(header.settings.get("n_labels", (share.n_labels,) if share.value > 0 else ()))
         tuned = tuple(load(folder / name) for name in _names(len(n_labels)))
         is_taught = bool(header.settings.get("is_taught", False))
-        other = load(folder / _OTHER) if header.settings.get("has_other", False) else None
-        return cls(load(folder / "head"), tuned, share, student, n_labels, is_taught, other)
+        return cls(FittedHead.load(folder / "head"), tuned, share, student, n_labels, is_taught)
 
 
 def _names(n_tuned: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Temperature scaling: one number that makes confidence mean what it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from scipy.special import log_softmax, softmax
 
 from llm_al.types import Proba
 
-__all__ = ["fit_temperature", "folds", "logits_from", "out_of_fold", "scaled_proba"]
+__all__ = ["fit_temperature", "folds", "logits_from", "out_of_fold", "pooled", "scaled_proba"]
 
 _LOWEST, _HIGHEST = 0.1, 10.0
 _LEAST_PROBA = 1e-12
@@ -117,3 +117,18 @@ def out_of_fold(
         held_out = np.flatnonzero(number == fold)
         logits[held_out] = fit_predict(np.flatnonzero(number != fold), held_out)
     return logits
+
+
+def pooled(*opinions: Proba, shares: Sequence[float] | None = None) -> Proba:
+    """Return the normalised geometric mean of opinions of shape (n, c), in equal shares unless others are given [1]_.
+
+    References
+    ----------
+    .. [1] Genest & Zidek (1986). Combining probability distributions: a critique and an annotated bibliography.
+           Statistical Science 1.
+    """
+    given = [1.0 / len(opinions)] * len(opinions) if shares is None else shares
+    heard = [(opinion, share) for opinion, share in zip(opinions, given, strict=True) if share > 0]
+    if len(heard) == 1:
+        return heard[0][0]
+    return scaled_proba(np.sum([share * logits_from(opinion) for opinion, share in heard], axis=0), 1.0)

@@ -14,21 +14,21 @@ from threadpoolctl import threadpool_limits
 from llm_al.errors import ConfigError, StudentError
 from llm_al.students._cross_fit import human_rows
 from llm_al.students._folder import Header, new_folder, read_arrays, read_header, write_arrays, write_header
+from llm_al.students._head_part import HeadPart, arrays_of, parts_from
 from llm_al.students._linear import Linear, fit_linear, penalty_for
 from llm_al.students._mixture import Mixture, fit_mixture, mixed
 from llm_al.students._prototypes import Rows, fit_prototypes, with_names
 from llm_al.students._recall import Recall
 from llm_al.students._sentences import encode, encode_views, load_sentence_encoder
-from llm_al.students.calibration import fit_temperature, out_of_fold, scaled_proba
+from llm_al.students.calibration import fit_temperature, out_of_fold, pooled
 from llm_al.types import Embeddings, Proba, TrainingSet
-from llm_al.views import FIRST, best_view, view_of
+from llm_al.views import FIRST, view_of, views_for
 from llm_al.weights import resolve
 
 __all__ = ["FittedHead", "Head"]
 
 _KIND = "head"
 _TENSORS = "model.safetensors"
-_VIEW = "view"
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,9 @@ class Head:
     device : str or None
         Where the encoder runs. None takes CUDA where there is one.
     layers : bool
-        Whether it may learn on the average of the encoder's upper layers, or on the state of the first token, in place
-        of the encoder's own vectors: it does where people's labels prefer those, see `llm_al.views.best_view`.
+        Whether it may learn on more than the encoder's own vectors: on the average of the encoder's upper layers as
+        well, or on the state of the first token instead, where people's labels prefer those (`llm_al.views.views_for`).
+        On two views it is a pool of two classifiers in equal shares.
 
     Notes
     -----
@@ -144,18 +145,24 @@ class Head:
         vectors = self._vectors(training)
         # Small fits: several threads gain little on an idle machine and lose tenfold on a busy one.
         with threadpool_limits(limits=1, user_api="blas"):
-            view = self._view(vectors, training)
-            names = None if names is None else view_of(names, view)
-            rows = Rows(view_of(vectors, view).astype(np.float64), training.targets, training.weights)
-            of_people = rows if training.is_human is None else rows.at(np.flatnonzero(training.is_human))
-            rng = np.random.default_rng(seed)
-            linear, temperature = self._fit(rows, of_people, names, rng)
-            recall = self._recall(rows, rng) if len(of_people.vectors) < len(rows.vectors) else None
-        return FittedHead(linear, tuple(labels), self, temperature, recall, view)
+            views = self._views(vectors, training)
+            parts = tuple(self._part(view, vectors, names, training, seed) for view in views)
+        return FittedHead(parts, tuple(labels), self)
 
-    def _view(self, vectors: Embeddings, training: TrainingSet) -> int:
+    def _part(
+        self, view: int, vectors: Embeddings, names: Embeddings | None, training: TrainingSet, seed: int
+    ) -> HeadPart:
+        names = None if names is None else view_of(names, view)
+        rows = Rows(view_of(vectors, view).astype(np.float64), training.targets, training.weights)
+        of_people = rows if training.is_human is None else rows.at(np.flatnonzero(training.is_human))
+        rng = np.random.default_rng(seed)
+        linear, temperature = self._fit(rows, of_people, names, rng)
+        recall = self._recall(rows, rng) if len(of_people.vectors) < len(rows.vectors) else None
+        return HeadPart(linear, temperature, recall, view)
+
+    def _views(self, vectors: Embeddings, training: TrainingSet) -> tuple[int, ...]:
         people = human_rows(training)
-        return best_view(vectors[people], training.targets[people]) if self.layers else FIRST
+        return views_for(vectors[people], training.targets[people]) if self.layers else (FIRST,)
 
     def _recall(self, rows: Rows, rng: np.random.Generator) -> Recall | None:
         if not self.n_neighbours or not self.neighbour_share:
@@ -220,12 +227,15 @@ class Head:
 class FittedHead:
     """A linear classifier on vectors, with the name of the encoder that makes them."""
 
-    linear: Linear
+    parts: tuple[HeadPart, ...]
+    """One for each view that it stands on; they are pooled in equal shares."""
     labels: tuple[str, ...]
     student: Head
-    temperature: float = 1.0
-    recall: Recall | None = None
-    view: int = FIRST
+
+    @property
+    def view(self) -> int:
+        """The view that people's labels prefer."""
+        return self.parts[0].view
 
     @cached_property
     def encoder(self) -> SentenceTransformer:
@@ -242,14 +252,10 @@ class FittedHead:
         """
         if len(texts) == 0:
             return np.zeros((0, len(self.labels)))
-        vectors = self._encoded(texts) if embeddings is None else view_of(embeddings, self.view)
-        proba = scaled_proba(self.linear.logits(vectors), self.temperature)
-        return proba if self.recall is None else self.recall.mixed(proba, vectors)
-
-    def _encoded(self, texts: Sequence[str]) -> Embeddings:
-        if self.view == FIRST:
-            return encode(self.encoder, texts)
-        return view_of(encode_views(self.encoder, texts), self.view)
+        if embeddings is None:
+            make = encode if self.view == FIRST else encode_views
+            embeddings = make(self.encoder, texts)
+        return pooled(*(part.predict_proba(embeddings) for part in self.parts))
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Return the most probable label of each text."""
@@ -266,10 +272,8 @@ class FittedHead:
             If the disk is full; an older student in `folder` is kept.
         """
         with new_folder(folder) as fresh:
-            write_header(fresh, Header(_KIND, self.labels, self.temperature, asdict(self.student)))
-            recalled = {} if self.recall is None else self.recall.arrays()
-            view = {_VIEW: np.array([self.view])}
-            write_arrays(fresh / _TENSORS, {**self.linear.arrays(), **recalled, **view})
+            write_header(fresh, Header(_KIND, self.labels, self.parts[0].temperature, asdict(self.student)))
+            write_arrays(fresh / _TENSORS, arrays_of(self.parts))
 
     @classmethod
     def load(cls, folder: Path) -> "FittedHead":
@@ -282,6 +286,5 @@ class FittedHead:
         """
         header = read_header(folder)
         arrays, student = read_arrays(Path(folder) / _TENSORS), Head(**header.settings)
-        recall = Recall.from_arrays(arrays, k=student.n_neighbours, share=student.neighbour_share)
-        view = int(arrays[_VIEW][0]) if _VIEW in arrays else FIRST
-        return cls(Linear.from_arrays(arrays), header.labels, student, header.temperature, recall, view)
+        parts = parts_from(arrays, header.temperature, k=student.n_neighbours, share=student.neighbour_share)
+        return cls(parts, header.labels, student)

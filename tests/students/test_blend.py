@@ -8,11 +8,13 @@ import pytest
 from llm_al.errors import ConfigError, StudentError
 from llm_al.students import load
 from llm_al.students._folder import Header, new_folder, write_header
-from llm_al.students.blend import Blend, FittedBlend, Share, pooled
+from llm_al.students.blend import Blend, FittedBlend, Share
+from llm_al.students.calibration import pooled
 from llm_al.students.head import FittedHead
 from llm_al.students.saved import why_chosen
 from llm_al.students.transformer import Transformer
 from llm_al.types import TrainingSet
+from llm_al.views import AVERAGE, FIRST, FIRST_TOKEN
 from tests.students.conftest import FAST, perfect_vectors, useless_vectors
 
 LABELS = ("animals", "money")
@@ -61,11 +63,11 @@ def test_the_pool_is_what_the_parts_say(tiny_encoder: str, two_topics: TrainingS
 
 def test_an_opinion_that_is_out_of_the_question_stays_a_number() -> None:
     sure, torn = np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]])
-    found = pooled(sure, torn, 0.5)
+    found = pooled(sure, torn)
     assert np.isfinite(found).all()
     assert found[0, 0] == pytest.approx(1.0, abs=1e-5)
-    assert np.array_equal(pooled(sure, torn, 0.0), sure)
-    assert np.array_equal(pooled(sure, torn, 1.0), torn)
+    assert np.array_equal(pooled(sure, torn, shares=(1.0, 0.0)), sure)
+    assert np.array_equal(pooled(sure, torn, shares=(0.0, 1.0)), torn)
 
 
 def test_the_prior_holds_against_few_labels(tiny_encoder: str, two_topics: TrainingSet) -> None:
@@ -189,6 +191,15 @@ def test_no_encoder_is_kept_where_none_is_wanted_or_labels_are_others(
     assert len(keeping.fit_from(own, training, labels=("a", "b"), seed=1).tuned) == 1
 
 
+def _with_views(training: TrainingSet, told_by: int) -> TrainingSet:
+    """Put the vectors into one of three views, where the others say nothing."""
+    own = useless_vectors(training).embeddings
+    assert training.embeddings is not None
+    assert own is not None
+    views = [training.embeddings if view == told_by else own for view in range(3)]
+    return replace(training, embeddings=np.stack(views, axis=1))
+
+
 def _with_unlabelled(training: TrainingSet) -> TrainingSet:
     """Add the same texts without labels, with vectors that tell the class."""
     return replace(training, unlabelled=training.texts, unlabelled_embeddings=training.embeddings)
@@ -205,14 +216,14 @@ def test_what_the_head_holds_of_unlabelled_texts_is_taught(
 
     fit = Transformer.fit
     monkeypatch.setattr(Transformer, "fit", watched)
-    training = _with_unlabelled(perfect_vectors(two_topics))
+    training = _with_unlabelled(_with_views(perfect_vectors(two_topics), FIRST_TOKEN))
     fitted = Blend(tiny_encoder, **FAST, prior_share=0.75, human_weight=5.0).fit(training, labels=LABELS, seed=0)
     taught = seen[-1]
     assert len(taught) == 24
     assert list(taught.weights) == [5.0] * 12 + [1.0] * 12
     head = fitted.head.predict_proba(training.texts, embeddings=training.embeddings)
     assert np.allclose(taught.targets, np.concatenate([training.targets, head]))
-    assert fitted.is_taught
+    assert (fitted.is_taught, fitted.head.view) == (True, FIRST_TOKEN)
     fitted.save(tmp_path / "student")
     assert why_chosen(tmp_path / "student").endswith("without a label, and it speaks alone")
     again = load(tmp_path / "student")
@@ -224,33 +235,31 @@ def test_what_the_head_holds_of_unlabelled_texts_is_taught(
 def test_without_vectors_or_epochs_or_with_many_labels_nothing_is_taught(
     settings: dict[str, Any], tiny_encoder: str, two_topics: TrainingSet
 ) -> None:
-    training = _with_unlabelled(perfect_vectors(two_topics))
+    training = _with_unlabelled(_with_views(perfect_vectors(two_topics), FIRST_TOKEN))
     if not settings:
         training = replace(training, unlabelled_embeddings=None)
     assert not Blend(tiny_encoder, **FAST, **settings, prior_share=0.75).fit(training, labels=LABELS, seed=0).is_taught
 
 
-def _with_views(training: TrainingSet) -> TrainingSet:
-    """Add two further views: an average that tells the class, and a first token that says nothing."""
-    own = useless_vectors(training).embeddings
-    assert training.embeddings is not None
-    assert own is not None
-    return replace(training, embeddings=np.stack([own, training.embeddings, own], axis=1))
+def test_a_head_on_the_encoders_own_vectors_teaches_nothing(tiny_encoder: str, two_topics: TrainingSet) -> None:
+    training = _with_unlabelled(_with_views(perfect_vectors(two_topics), FIRST))
+    fitted = Blend(tiny_encoder, **FAST, prior_share=0.75).fit(training, labels=LABELS, seed=0)
+    assert (fitted.is_taught, fitted.head.view, fitted.share.value) == (False, FIRST, 0.75)
 
 
-def test_beside_what_averaged_layers_taught_a_head_on_own_vectors_speaks(
+def test_a_head_on_two_views_speaks_beside_what_it_taught(
     tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path
 ) -> None:
-    training = _with_unlabelled(_with_views(perfect_vectors(two_topics)))
+    training = _with_unlabelled(_with_views(perfect_vectors(two_topics), AVERAGE))
     vectors = training.embeddings
     assert vectors is not None
     fitted = Blend(tiny_encoder, **FAST, prior_share=0.75, prior_sd=0.01).fit(training, labels=LABELS, seed=0)
-    assert (fitted.head.view, fitted.other.view, fitted.share.value) == (1, 0, 0.75)
+    assert [part.view for part in fitted.head.parts] == [AVERAGE, FIRST]
+    assert (fitted.is_taught, fitted.share.value) == (True, 0.75)
     fitted.save(tmp_path / "student")
-    assert why_chosen(tmp_path / "student").endswith("a head on the encoder's own vectors joins")
+    assert why_chosen(tmp_path / "student").endswith("without a label")
     (tuned,) = fitted.tuned
-    other = fitted.other.predict_proba(training.texts, embeddings=vectors)
-    expected = pooled(other, tuned.predict_proba(training.texts), 0.75)
+    head = fitted.head.predict_proba(training.texts, embeddings=vectors)
+    expected = pooled(head, tuned.predict_proba(training.texts), shares=(0.25, 0.75))
     for student in (fitted, load(tmp_path / "student")):
         assert np.allclose(student.predict_proba(training.texts, embeddings=vectors), expected, atol=1e-6)
-    assert Blend(tiny_encoder, **FAST, taught_epochs=0).fit(training, labels=LABELS, seed=0).other is None

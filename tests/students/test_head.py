@@ -8,6 +8,7 @@ import pytest
 from llm_al.errors import ShapeError, StudentError
 from llm_al.students._cross_fit import cross_fitted
 from llm_al.students._sentences import encode_views
+from llm_al.students.calibration import pooled
 from llm_al.students.head import FittedHead, Head
 from llm_al.types import TrainingSet
 
@@ -33,7 +34,7 @@ def test_vectors_and_texts_give_the_same_answer(tiny_encoder: str, two_topics: T
 
 
 def test_calibration_can_be_left_out(tiny_encoder: str, two_topics: TrainingSet) -> None:
-    assert Head(tiny_encoder, n_folds=0).fit(two_topics, labels=LABELS, seed=0).temperature == 1.0
+    assert Head(tiny_encoder, n_folds=0).fit(two_topics, labels=LABELS, seed=0).parts[0].temperature == 1.0
 
 
 def _training(n: int, classes: list[int], n_classes: int = 3, *, names: bool = True) -> TrainingSet:
@@ -97,7 +98,8 @@ def test_noise_labels_raise_the_temperature() -> None:
     clean = _training(60, [0, 1, 2] * 20, names=False)
     noise = replace(clean, targets=np.eye(3)[np.random.default_rng(1).integers(0, 3, 60)])
     head = Head("./nowhere", C=1000.0)
-    assert head.fit(noise, labels=ABC, seed=0).temperature > head.fit(clean, labels=ABC, seed=0).temperature
+    of_noise, of_clean = (head.fit(one, labels=ABC, seed=0).parts[0].temperature for one in (noise, clean))
+    assert of_noise > of_clean
 
 
 def test_many_classes_with_an_example_each_raise_no_warning() -> None:
@@ -124,7 +126,11 @@ def test_learns_on_the_view_that_labels_prefer_and_keeps_it(tmp_path: Path) -> N
     training = _seen_in_second()
     fitted = Head("nowhere").fit(training, labels=("a", "b", "c"), seed=0)
     proba = fitted.predict_proba(training.texts, embeddings=training.embeddings)
-    assert (fitted.view, (proba.argmax(axis=1) == training.targets.argmax(axis=1)).mean()) == (1, 1.0)
+    assert [part.view for part in fitted.parts] == [1, 0]
+    assert (proba.argmax(axis=1) == training.targets.argmax(axis=1)).mean() == 1.0
+    each = [part.predict_proba(training.embeddings) for part in fitted.parts]
+    assert np.allclose(proba, pooled(*each))
+    assert not np.allclose(*each)
     fitted.save(tmp_path / "head")
     again = FittedHead.load(tmp_path / "head")
     assert np.allclose(again.predict_proba(training.texts, embeddings=training.embeddings), proba)
@@ -162,7 +168,7 @@ def test_names_alone_predict_from_several_views() -> None:
 def test_texts_are_encoded_in_the_view_it_learned_on(
     tiny_encoder: str, two_topics: TrainingSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_al.students.head.best_view", lambda *_: 1)
+    monkeypatch.setattr("llm_al.students.head.views_for", lambda *_: (1,))
     fitted = Head(tiny_encoder).fit(two_topics, labels=("animals", "money"), seed=0)
     views = encode_views(fitted.encoder, two_topics.texts)
     assert (fitted.view, views.shape) == (1, (12, 3, 32))

@@ -154,7 +154,7 @@ def test_an_encoder_that_does_not_pool_by_the_mean_is_refused(
     tiny_encoder: str, learned: TrainingSet, tmp_path: Path
 ) -> None:
     head = Head(tiny_encoder, kind="logistic").fit(learned, labels=LABELS, seed=0)
-    first = FittedHead(head.linear, LABELS, head.student)
+    first = FittedHead(head.parts, LABELS, head.student)
     encoder: Any = first.encoder
     encoder[1].pooling_mode = "cls"
     with pytest.raises(StudentError, match="only an encoder with mean pooling can be exported"):

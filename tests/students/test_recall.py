@@ -49,7 +49,7 @@ def test_rows_that_nobody_labelled_tell_a_head_what_no_line_can() -> None:
 
 def test_a_head_of_people_alone_recalls_nothing() -> None:
     training, _ = ring(is_human=True)
-    assert Head("offline").fit(training, labels=["a", "b"], seed=0).recall is None
+    assert Head("offline").fit(training, labels=["a", "b"], seed=0).parts[0].recall is None
 
 
 def test_what_is_recalled_is_saved_and_bounded(tmp_path: Path) -> None:
@@ -57,8 +57,8 @@ def test_what_is_recalled_is_saved_and_bounded(tmp_path: Path) -> None:
     fitted = Head("offline", max_recalled=30).fit(training, labels=["a", "b"], seed=0)
     fitted.save(tmp_path / "head")
     again = FittedHead.load(tmp_path / "head")
-    assert again.recall is not None
-    assert again.recall.vectors.shape == (30, 2)
+    assert again.parts[0].recall is not None
+    assert again.parts[0].recall.vectors.shape == (30, 2)
     proba = fitted.predict_proba(training.texts, embeddings=training.embeddings)
     np.testing.assert_allclose(again.predict_proba(training.texts, embeddings=training.embeddings), proba)
 
