@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 from llm_al.embedders.cached import Cached, views_in_cache
 from llm_al.embedders.hashing import HashEmbedder
 from llm_al.errors import ShapeError
-from llm_al.views import best_view, encode_views, errors_left_out, n_views, view_of
+from llm_al.views import best_view, encode_views, errors_left_out, n_views, view_beside, view_of, views_for
 
 _N, _D, _C = 60, 12, 3
 
 
-def _told_by(view: int, *, n: int = _N, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return vectors of two views, of which one tells the class, and targets."""
+def _told_by(
+    view: int, *, n: int = _N, seed: int = 0, n_views: int = 2
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return vectors of some views, of which one tells the class, and targets."""
     rng = np.random.default_rng(seed)
     classes = np.arange(n) % _C
-    vectors = rng.normal(size=(n, 2, _D))
+    vectors = rng.normal(size=(n, n_views, _D))
     vectors[:, view, :_C] += 4.0 * np.eye(_C)[classes]
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
     return vectors.astype(np.float32), np.eye(_C)[classes]
@@ -56,6 +58,14 @@ def test_one_class_or_one_view_or_no_row_chooses_nothing() -> None:
     assert best_view(vectors, np.repeat(targets[:1], _N, axis=0)) == 0
     assert best_view(vectors[:, 1], targets) == 0
     assert best_view(vectors[:0], targets[:0]) == 0
+
+
+@pytest.mark.parametrize(("view", "together"), [(0, (0,)), (1, (1, 0)), (2, (2,))])
+def test_own_vectors_add_to_the_average_and_to_nothing_else(view: int, together: tuple[int, ...]) -> None:
+    vectors, targets = _told_by(view, n_views=3)
+    assert views_for(vectors, targets) == together
+    beside = view_beside(vectors, view)
+    assert beside is None if len(together) == 1 else np.array_equal(beside, vectors[:, together[1]])
 
 
 def test_only_the_first_thousand_rows_are_looked_at() -> None:

@@ -34,11 +34,15 @@ HEAD_ALONE = Way(is_refined=False, alpha=0.0)
 
 @dataclass(frozen=True)
 class Choice:
-    """The best way, the temperature of its predictions, and that of the head that it starts from."""
+    """The best way, the temperature of its predictions, that of the head that it starts from, and the log losses.
+
+    Losses, (m,), are those of labels left out, at this temperature.
+    """
 
     way: Way
     temperature: float
     head_temperature: float
+    losses: Floats
 
 
 @dataclass(frozen=True)
@@ -88,13 +92,13 @@ class Teachers:
         folds = [self._fold(test) for test in deal(truth, n_folds, rng)]
         left_out = self._left_out((fold, fold.head) for fold in folds)
         head_temperature, base = _calibrated(left_out, truth)
-        best, least = Choice(HEAD_ALONE, head_temperature, head_temperature), base
+        best = Choice(HEAD_ALONE, head_temperature, head_temperature, base)
         for way, proba in self._tried(folds, head_temperature):
             temperature, loss = _calibrated(proba, truth)
             gain = base - loss
             is_clear = gain.mean() > 0 and gain.mean() >= min_gain_se * gain.std(ddof=1) / np.sqrt(len(gain))
-            if is_clear and loss.mean() < least.mean():
-                best, least = Choice(way, temperature, head_temperature), loss
+            if is_clear and loss.mean() < best.losses.mean():
+                best = Choice(way, temperature, head_temperature, loss)
         return best
 
     def _tried(self, folds: list[_Fold], temperature: float) -> Iterator[tuple[Way, Float32s]]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -70,6 +72,31 @@ def test_the_student_has_a_vote_but_gives_no_label():
     # Mistakes that are not made twice fall away.
     np.testing.assert_array_equal(rows, alone[soft.argmax(axis=1) == said[alone]])
     assert accuracy(targets, rows, gold) > accuracy(soft, alone, gold)
+
+
+def test_two_shapes_of_the_pool_teach_more_than_either():
+    shares = []
+    for seed in range(3):
+        (one, gold), (other, _) = clouds(seed), clouds(seed + 10)
+        first, second = view(one, gold, 24), view(other, gold, 24)
+        both = replace(first, beside=second.embeddings)
+        found = [(targets, rows) for rows, targets, _ in map(choose, (first, second, both))]
+        shares.append([accuracy(*each, gold) for each in found])
+    single, other, together = np.mean(shares, axis=0)
+    assert together > max(single, other) + 0.005
+
+
+def test_a_shape_that_is_clearly_worse_is_not_heard():
+    vectors, gold = clouds()
+    pool = view(vectors, gold, 60)
+    noise = view(np.random.default_rng(1).normal(size=vectors.shape), gold, 60)
+    alone = choose(pool)
+    assert len(alone[0]) > 300
+    for found, expected in zip(choose(replace(pool, beside=noise.embeddings)), alone, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    # The folds are dealt in turn, so that the second shape sees others.
+    rows, targets, _ = choose(replace(noise, beside=pool.embeddings), seed=1)
+    assert accuracy(targets, rows, gold) > 0.95
 
 
 def test_too_few_labels_or_one_class_teach_nothing():
