@@ -151,7 +151,7 @@ def _source_of_head(student: FittedHead) -> _Source:
     linear = part.linear
     if part.recall is not None:
         raise StudentError("a head that listens to its neighbours cannot be exported; train it with n_neighbours 0")
-    if student.view != FIRST:
+    if student.view != FIRST or len(student.parts) > 1:
         raise StudentError(
             "a head on other than its encoder's own vectors cannot be exported; train it with layers false"
         )

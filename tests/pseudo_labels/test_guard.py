@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -188,6 +190,8 @@ def test_large_sources_are_drawn_from_and_weigh_as_much():
         ({"prior_factor": 0.0}, "prior_factor is 0.0; allowed is more than 0"),
         ({"max_added": 0}, "max_added is 0; allowed is more than 0"),
         ({"prior_gain": -1.0}, "prior_gain is -1.0; allowed is 0 or more"),
+        ({"max_fall_se": -0.1}, "max_fall_se is -0.1; allowed is 0 or more"),
+        ({"kept_loss_se": float("nan")}, "kept_loss_se is nan; allowed is 0 or more"),
     ],
 )
 def test_priors_out_of_range_are_refused(settings, message):
@@ -211,7 +215,7 @@ def test_pseudo_labels_in_use_stay_until_they_hurt():
         # Labels that do not know people's are the same in every fold.
         given = Rows(rows.embeddings, rows.targets, rows.weights, lambda _unknown: rows)
         llm, pseudo = (given, None) if is_llm else (None, given)
-        guard = Guard(min_gain_se=1000.0)
+        guard = Guard(min_gain_se=1000.0, pseudo_gain_se=1000.0)
         return guard.choose(human, llm, pseudo, np.random.default_rng(0), in_use=in_use).sources
 
     both = (Source.HUMAN, Source.LLM, Source.PSEUDO)
@@ -220,3 +224,21 @@ def test_pseudo_labels_in_use_stay_until_they_hurt():
     assert Source.PSEUDO not in sources(bad, both)
     # LLM labels may have been let in without a test.
     assert Source.LLM not in sources(good, both, is_llm=True)
+
+
+@pytest.mark.parametrize(("n_lost", "stays"), [(3, True), (5, False)])
+def test_pseudo_labels_whose_log_loss_gains_may_cost_a_little_accuracy(n_lost, stays, monkeypatch):
+    human, pseudo = planted(100, 1), planted(100, 2)
+
+    def better_but_wrong(known, added, rng, *, is_own):
+        base = known.base
+        is_right = base.is_right.copy()
+        is_right[np.flatnonzero(is_right)[:n_lost]] = False
+        return {0.1: replace(base, loss=base.loss - 0.1 - 0.01 * np.arange(100) / 100, is_right=is_right)}
+
+    guard = Guard()
+    monkeypatch.setattr(Guard, "_trials", lambda _, *args, **named: better_but_wrong(*args, **named))
+    # 3 of 100 lost are 1.7 standard errors, 5 are 2.3.
+    sources = guard.choose(human, None, pseudo, np.random.default_rng(0)).sources
+    assert (Source.PSEUDO in sources) == stays
+    assert Source.LLM not in guard.choose(human, pseudo, None, np.random.default_rng(0)).sources
