@@ -25,22 +25,27 @@ class Protocol:
         Those of `sizes` at which the test split is predicted.
     by_class : bool
         Whether the numbers count labels for each class.
-    between : tuple of int
-        Further sizes at which ours is tested, to say how few labels are enough; they enter no mean.
+    between : tuple of float
+        Further sizes at which ours is tested, to say how few labels are enough; they enter no mean. Within a query it
+        is a student of the first rows asked for, and the loop goes on as if that had not been trained.
     """
 
     name: str
     sizes: tuple[int, ...]
     points: tuple[int, ...]
     by_class: bool = False
-    between: tuple[int, ...] = ()
+    between: tuple[float, ...] = ()
 
     def of(self, n_classes: int) -> "Protocol":
         """Return the protocol with plain numbers of labels."""
         if not self.by_class:
             return self
         sizes, points = (tuple(n * n_classes for n in numbers) for numbers in (self.sizes, self.points))
-        return Protocol(self.name, sizes, points)
+        return Protocol(self.name, sizes, points, between=tuple(int(n * n_classes) for n in self.between))
+
+    def within(self, n_labels: int, following: int) -> list[int]:
+        """Return the sizes at which ours is tested that lie within the query between two trainings."""
+        return [int(n) for n in self.between if n_labels < n < following]
 
 
 def _even(first: int, n_queries: int, per_query: int) -> tuple[int, ...]:
@@ -52,7 +57,7 @@ PROTOCOLS = {
     for protocol in (
         Protocol("hast", _even(30, 10, 10), (30, 50, 70, 90, 110, 130), between=(40, 60)),
         Protocol("acl22", _even(25, 20, 25), _even(25, 20, 25)),
-        Protocol("kclass", _even(1, 10, 1), _even(1, 10, 1), by_class=True),
+        Protocol("kclass", _even(1, 10, 1), _even(1, 10, 1), by_class=True, between=(5.5,)),
         # About as many a query as there are classes; the points are those of the LLM claims.
         Protocol("budgets", (77, 154, 227, 300, 375, 450, 525, 600), (77, 154, 300, 600)),
         Protocol("quick", (20, 30), (20, 30)),

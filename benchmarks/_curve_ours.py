@@ -1,6 +1,7 @@
 """Our side of `label_efficiency.py`: the package's own parts, as a project's loop puts them together."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -156,6 +157,13 @@ class Learner:
             picked = self.strategy.query(view, k, np.random.default_rng([self.run.seed, self._step]))[0]
         return self.state.rows[picked]
 
+    def after(self, rows: Positions) -> "Learner":
+        """Return what the learner would be with the labels of some rows; it stays as it is itself."""
+        other, run = copy(self), self.run
+        other.labelled, other.run = self.labelled.copy(), Run(run.dataset, run.protocol, run.learner, run.seed)
+        other.learn(rows)
+        return other
+
     def test(self, student: FittedStudent | None = None) -> NDArray[np.intp]:
         """Return the class indices of the test split, by the loop's own student unless another is given."""
         task = self.place.task
@@ -282,8 +290,13 @@ def run_ours(
             run.score(n_labels, predicted, place.task.test_gold, is_between=is_between)
             if small is not None:
                 small.score(learner, n_labels, predicted, is_between=is_between)
-        if following is not None:
-            learner.learn(learner.ask(following - n_labels))
+        if following is None:
+            continue
+        asked = learner.ask(following - n_labels)
+        for n_within in budget.within(n_labels, following):
+            predicted = learner.after(asked[: n_within - n_labels]).test()
+            run.score(n_within, predicted, place.task.test_gold, is_between=True)
+        learner.learn(asked)
     if recipe.replay is not None:
         run.usd, run.alone = recipe.replay.usd, recipe.replay.alone
     if small is not None:

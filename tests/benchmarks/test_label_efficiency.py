@@ -219,6 +219,20 @@ def _made_up_place(scripts: Any, n: int = 60) -> Any:
     return place.Place(task, vectors(gold), vectors(test_gold), names, "offline", np.arange(n))
 
 
+def test_ours_is_tested_within_a_query_and_goes_on_as_if_it_had_not_been(scripts: Any) -> None:
+    place, curve, ours = _made_up_place(scripts), scripts("_curve"), scripts("_curve_ours")
+    recipe = ours.Recipe("head", "margin+diverse", "adaptive")
+
+    def ran(between: tuple[float, ...]) -> Any:
+        run = curve.Run("made up", "made up", recipe.name, 0)
+        budget = curve.Protocol("made up", (3, 7), (3, 7), by_class=True, between=between).of(2)
+        return ours.run_ours(place, budget, recipe, first=place.first(6, 0, "typical"), run=run)
+
+    plain, tested = ran(()), ran((4.5, 5.0))
+    assert list(tested.between) == [9, 10]
+    assert (tested.accuracy, tested.notes) == (plain.accuracy, plain.notes)
+
+
 def test_our_rounds_look_at_a_subpool_and_are_tested_at_their_points(scripts: Any) -> None:
     place, curve, ours = _made_up_place(scripts), scripts("_curve"), scripts("_curve_ours")
     budget = curve.Protocol("made up", (6, 10, 14), (6, 14), between=(10,))
