@@ -7,6 +7,7 @@ import pytest
 
 from llm_al.errors import ShapeError, StudentError
 from llm_al.students._cross_fit import cross_fitted
+from llm_al.students._folder import read_arrays, write_arrays
 from llm_al.students._sentences import encode_views
 from llm_al.students.calibration import pooled
 from llm_al.students.head import FittedHead, Head
@@ -134,6 +135,23 @@ def test_learns_on_the_view_that_labels_prefer_and_keeps_it(tmp_path: Path) -> N
     fitted.save(tmp_path / "head")
     again = FittedHead.load(tmp_path / "head")
     assert np.allclose(again.predict_proba(training.texts, embeddings=training.embeddings), proba)
+
+
+def test_a_head_saved_before_there_were_views_is_read(tmp_path: Path) -> None:
+    training = _training(60, [0, 1, 2] * 20)
+    fitted = Head("nowhere").fit(training, labels=ABC, seed=0)
+    fitted.save(tmp_path / "head")
+    arrays = read_arrays(tmp_path / "head" / "model.safetensors")
+    kept = {name: array for name, array in arrays.items() if name not in ("view", "temperature")}
+    assert len(kept) == len(arrays) - 2
+    write_arrays(tmp_path / "head" / "model.safetensors", kept)
+    again = FittedHead.load(tmp_path / "head")
+    assert [(part.view, part.temperature) for part in again.parts] == [(0, fitted.parts[0].temperature)]
+    vectors = training.embeddings
+    assert np.array_equal(
+        again.predict_proba(training.texts, embeddings=vectors),
+        fitted.predict_proba(training.texts, embeddings=vectors),
+    )
 
 
 def test_learns_on_the_encoders_own_vectors_where_it_is_told_to() -> None:
