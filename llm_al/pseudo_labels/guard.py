@@ -66,11 +66,11 @@ class Guard:
 
     Pseudo-labels only need a gain that is not negative: propagation, which gives them by default, has passed a test of
     its own, and the labels that people give in a loop, the doubtful ones, understate what they do for the pool.
-    (banking77, held-out rows, two seeds: with one standard error to pass they stayed out up to 385 labels, where they give .841 against
-    .828.) Those that were let in the round before stay until they lose a standard error: a verdict near the border
-    would else flip from round to round, and take the student with it (agnews, 70 labels: .88 fell to .80 for one
-    round). Accuracy may fall by two standard errors: at one, chance kept them out of rounds in which their log loss
-    had gained four (subj, 110 labels: .913 fell to .903 for one round).
+    (banking77, held-out rows, two seeds: with one standard error to pass they stayed out up to 385 labels, where they
+    give .841 against .828.) Those that were let in the round before stay until they lose a standard error: a verdict
+    near the border would else flip from round to round, and take the student with it (agnews, 70 labels: .88 fell to
+    .80 for one round). Accuracy may fall by two standard errors: at one, chance kept them out of rounds in which their
+    log loss had gained four (subj, 110 labels: .913 fell to .903 for one round).
 
     A row counts only if the other folds have an example of its class: where every class has one label, a test on it
     would ask what nobody can know without it, and speak for any source. With fewer than `min_human` such rows nothing
