@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def test_the_pool_is_what_the_parts_say(tiny_encoder: str, two_topics: TrainingS
     fitted = recipe._fit(Share(0.25, "", 12, 1.0), training, LABELS, 0)
     head = fitted.head.predict_proba(training.texts, embeddings=training.embeddings)
     (only,) = fitted.tuned
-    tuned = only.predict_proba(training.texts)
+    tuned = only.student.predict_proba(training.texts)
     mean = tuned**0.25 * head**0.75
     expected = mean / mean.sum(axis=1, keepdims=True)
     assert np.allclose(fitted.predict_proba(training.texts, embeddings=training.embeddings), expected)
@@ -164,10 +165,10 @@ def test_encoders_of_earlier_rounds_keep_a_say(tiny_encoder: str, two_topics: Tr
         people = replace(training, is_human=np.arange(12) < n)
         rounds.append(recipe.fit_from(rounds[-1], people, labels=LABELS, seed=n))
     # Eight labels are less than three quarters of twelve.
-    assert [fitted.n_labels for fitted in rounds] == [(8,), (10, 8), (12, 10), (12, 12, 10)]
+    assert [[one.n_labels for one in fitted.tuned] for fitted in rounds] == [[8], [10, 8], [12, 10], [12, 12, 10]]
     newest = rounds[-1]
     assert newest.tuned[1:] == rounds[-2].tuned[:2]
-    mean = np.prod([one.predict_proba(training.texts) for one in newest.tuned], axis=0) ** (1 / 3)
+    mean = np.prod([one.student.predict_proba(training.texts) for one in newest.tuned], axis=0) ** (1 / 3)
     alone = replace(newest, share=replace(newest.share, value=1.0))
     assert np.allclose(alone.predict_proba(training.texts), mean / mean.sum(axis=1, keepdims=True))
     newest.save(tmp_path / "student")
@@ -218,17 +219,21 @@ def test_what_the_head_holds_of_unlabelled_texts_is_taught(
     monkeypatch.setattr(Transformer, "fit", watched)
     training = _with_unlabelled(_with_views(perfect_vectors(two_topics), FIRST_TOKEN))
     fitted = Blend(tiny_encoder, **FAST, prior_share=0.75, human_weight=5.0).fit(training, labels=LABELS, seed=0)
-    taught = seen[-1]
+    taught, alone = seen[-2:]
     assert len(taught) == 24
     assert list(taught.weights) == [5.0] * 12 + [1.0] * 12
     head = fitted.head.predict_proba(training.texts, embeddings=training.embeddings)
     assert np.allclose(taught.targets, np.concatenate([training.targets, head]))
-    assert (fitted.is_taught, fitted.head.view) == (True, FIRST_TOKEN)
+    assert (len(alone), list(alone.unlabelled)) == (12, list(training.texts))
+    assert [one.is_taught for one in fitted.tuned] == [True, False]
+    assert (fitted.is_taught, fitted.head.view, fitted.share.value) == (True, FIRST_TOKEN, 0.75)
     fitted.save(tmp_path / "student")
-    assert why_chosen(tmp_path / "student").endswith("without a label, and it speaks alone")
-    again = load(tmp_path / "student")
-    alone = fitted.tuned[0].predict_proba(training.texts)
-    assert np.allclose(again.predict_proba(training.texts, embeddings=training.embeddings), alone, atol=1e-6)
+    assert why_chosen(tmp_path / "student").endswith("of texts without a label")
+    by_head, by_own = (one.student.predict_proba(training.texts) for one in fitted.tuned)
+    # The share of the fine-tuned part, .75, is that of either encoder beside one view of the head.
+    expected = pooled(head, by_head, by_own, shares=(0.25 / 2.5, 1.5 / 2.5, 0.75 / 2.5))
+    for student in (fitted, load(tmp_path / "student")):
+        assert np.allclose(student.predict_proba(training.texts, embeddings=training.embeddings), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("settings", [{"taught_epochs": 0}, {"taught_to_per_class": 5}, {}])
@@ -247,19 +252,29 @@ def test_a_head_on_the_encoders_own_vectors_teaches_nothing(tiny_encoder: str, t
     assert (fitted.is_taught, fitted.head.view, fitted.share.value) == (False, FIRST, 0.75)
 
 
-def test_a_head_on_two_views_speaks_beside_what_it_taught(
-    tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path
-) -> None:
+def test_a_head_counts_once_for_each_of_its_views(tiny_encoder: str, two_topics: TrainingSet) -> None:
     training = _with_unlabelled(_with_views(perfect_vectors(two_topics), AVERAGE))
     vectors = training.embeddings
-    assert vectors is not None
-    fitted = Blend(tiny_encoder, **FAST, prior_share=0.75, prior_sd=0.01).fit(training, labels=LABELS, seed=0)
+    fitted = Blend(tiny_encoder, **FAST, prior_sd=0.01).fit(training, labels=LABELS, seed=0)
     assert [part.view for part in fitted.head.parts] == [AVERAGE, FIRST]
-    assert (fitted.is_taught, fitted.share.value) == (True, 0.75)
-    fitted.save(tmp_path / "student")
-    assert why_chosen(tmp_path / "student").endswith("without a label")
-    (tuned,) = fitted.tuned
+    assert (fitted.is_taught, fitted.share.value) == (True, 0.5)
     head = fitted.head.predict_proba(training.texts, embeddings=vectors)
-    expected = pooled(head, tuned.predict_proba(training.texts), shares=(0.25, 0.75))
-    for student in (fitted, load(tmp_path / "student")):
-        assert np.allclose(student.predict_proba(training.texts, embeddings=vectors), expected, atol=1e-6)
+    tuned = [one.student.predict_proba(training.texts) for one in fitted.tuned]
+    expected = pooled(head, *tuned, shares=(0.4, 0.4, 0.2))
+    assert np.allclose(fitted.predict_proba(training.texts, embeddings=vectors), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [True, False])
+def test_a_blend_of_before_there_were_two_kinds_is_read(
+    kind: bool, tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path
+) -> None:
+    recipe = Blend(tiny_encoder, **FAST, prior_sd=0.01)
+    recipe.fit(useless_vectors(two_topics), labels=LABELS, seed=0).save(tmp_path / "student")
+    header = tmp_path / "student" / "student.json"
+    told = json.loads(header.read_text())
+    assert told["settings"].pop("taught") == [False]
+    told["settings"]["is_taught"] = kind
+    header.write_text(json.dumps(told))
+    again = load(tmp_path / "student")
+    assert isinstance(again, FittedBlend)
+    assert [(one.n_labels, one.is_taught) for one in again.tuned] == [(12, kind)]

@@ -1,0 +1,109 @@
+"""The fine-tuned encoders of a blend: of two kinds, of this round and of those before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llm_al.protocols import FittedStudent
+from llm_al.students.calibration import logits_from, scaled_proba
+from llm_al.students.saved import load
+from llm_al.types import Proba
+
+__all__ = ["Tuned", "joined", "read_tuned", "told", "weight_of", "with_earlier", "write_tuned"]
+
+_TAUGHT_WEIGHT, _OWN_WEIGHT = 2.0, 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """One of them.
+
+    Parameters
+    ----------
+    student : FittedStudent
+    n_labels : int
+        Labels of people that it learned from.
+    is_taught : bool
+        Whether it has learned what the head holds of the pool; else it has trained itself.
+    """
+
+    student: FittedStudent
+    n_labels: int
+    is_taught: bool
+
+    @property
+    def weight(self) -> float:
+        """What its kind counts: one that was taught knows what two know."""
+        return _TAUGHT_WEIGHT if self.is_taught else _OWN_WEIGHT
+
+
+def weight_of(tuned: Sequence[Tuned]) -> float:
+    """Return what all of them count, where a head counts 1 for each of its views."""
+    return sum({one.is_taught: one.weight for one in tuned}.values())
+
+
+def joined(tuned: Sequence[Tuned], texts: Sequence[str]) -> Proba:
+    """Return what one or more of them hold, shape (n, c): the weighted geometric mean of the kinds, equal within."""
+    n_of = {kind: sum(one.is_taught is kind for one in tuned) for kind in (True, False)}
+    logits = [one.weight / n_of[one.is_taught] * logits_from(one.student.predict_proba(texts)) for one in tuned]
+    return scaled_proba(np.sum(logits, axis=0), weight_of(tuned))
+
+
+def with_earlier(
+    tuned: Sequence[Tuned], earlier: Sequence[Tuned], n_each: int, least_known: float
+) -> tuple[Tuned, ...]:
+    """Return them with up to `n_each` earlier ones of each kind, the newest first, that knew nearly as many labels.
+
+    Parameters
+    ----------
+    tuned : sequence of Tuned
+        Of this round; at least one.
+    earlier : sequence of Tuned
+        The newest first.
+    n_each : int
+    least_known : float
+        Share of this round's labels that an earlier one must have learned from.
+    """
+    fit = [one for one in earlier if one.n_labels >= least_known * tuned[0].n_labels]
+    kept = [one for kind in (True, False) for one in [one for one in fit if one.is_taught is kind][:n_each]]
+    return (*tuned, *kept)
+
+
+def told(tuned: Sequence[Tuned]) -> dict[str, Any]:
+    """Return what a blend's header says of them."""
+    return {"n_labels": [one.n_labels for one in tuned], "taught": [one.is_taught for one in tuned]}
+
+
+def write_tuned(folder: Path, tuned: Sequence[Tuned]) -> None:
+    """Save each in a folder of its own."""
+    for name, one in zip(_names(len(tuned)), tuned, strict=True):
+        one.student.save(folder / name)
+
+
+def read_tuned(folder: Path, said: Mapping[str, Any], n_labels: Sequence[int]) -> tuple[Tuned, ...]:
+    """Read what `write_tuned` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    said : mapping
+        What the header says of them; a blend of before there were two kinds says one word for all.
+    n_labels : sequence of int
+        Of each.
+
+    Raises
+    ------
+    StudentError
+        If one is missing or damaged.
+    """
+    taught = said.get("taught", [said.get("is_taught", False)] * len(n_labels))
+    parts = zip(_names(len(n_labels)), n_labels, taught, strict=True)
+    return tuple(Tuned(load(folder / name), int(n), bool(is_taught)) for name, n, is_taught in parts)
+
+
+def _names(n_tuned: int) -> list[str]:
+    """Return the folders, in the order in which they are kept."""
+    return ["transformer", *(f"transformer-{i}" for i in range(1, n_tuned))][:n_tuned]
