@@ -5,14 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from llm_al.protocols import FittedStudent
-from llm_al.students.calibration import logits_from, scaled_proba
 from llm_al.students.saved import load
-from llm_al.types import Proba
 
-__all__ = ["Tuned", "joined", "read_tuned", "told", "weight_of", "with_earlier", "write_tuned"]
+__all__ = ["Tuned", "read_tuned", "told", "weights_of", "with_earlier", "write_tuned"]
 
 _TAUGHT_WEIGHT, _OWN_WEIGHT = 2.0, 1.0
 
@@ -40,16 +36,9 @@ class Tuned:
         return _TAUGHT_WEIGHT if self.is_taught else _OWN_WEIGHT
 
 
-def weight_of(tuned: Sequence[Tuned]) -> float:
-    """Return what all of them count, where a head counts 1 for each of its views."""
-    return sum({one.is_taught: one.weight for one in tuned}.values())
-
-
-def joined(tuned: Sequence[Tuned], texts: Sequence[str]) -> Proba:
-    """Return what one or more of them hold, shape (n, c): the weighted geometric mean of the kinds, equal within."""
-    n_of = {kind: sum(one.is_taught is kind for one in tuned) for kind in (True, False)}
-    logits = [one.weight / n_of[one.is_taught] * logits_from(one.student.predict_proba(texts)) for one in tuned]
-    return scaled_proba(np.sum(logits, axis=0), weight_of(tuned))
+def weights_of(tuned: Sequence[Tuned]) -> list[float]:
+    """Return what each of them counts, where a head counts 1 for each of its views; a kind shares what it counts."""
+    return [one.weight / sum(other.is_taught is one.is_taught for other in tuned) for one in tuned]
 
 
 def with_earlier(
@@ -68,8 +57,8 @@ def with_earlier(
         Share of this round's labels that an earlier one must have learned from.
     """
     fit = [one for one in earlier if one.n_labels >= least_known * tuned[0].n_labels]
-    kept = [one for kind in (True, False) for one in [one for one in fit if one.is_taught is kind][:n_each]]
-    return (*tuned, *kept)
+    taught, own = ([one for one in fit if one.is_taught is kind] for kind in (True, False))
+    return (*tuned, *taught[:n_each], *own[:n_each])
 
 
 def told(tuned: Sequence[Tuned]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from llm_al.students._cross_fit import cross_fitted, human_rows, temperature_of,
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._material import rows_of
 from llm_al.students._parts import make_part
-from llm_al.students._tuned import Tuned, joined, read_tuned, told, weight_of, with_earlier, write_tuned
+from llm_al.students._tuned import Tuned, read_tuned, told, weights_of, with_earlier, write_tuned
 from llm_al.students.calibration import logits_from, pooled, scaled_proba
 from llm_al.students.distilled import soft_training_set
 from llm_al.students.head import FittedHead, Head
@@ -314,12 +314,12 @@ class FittedBlend:
         """Return pooled probabilities, shape (n, c); without vectors the head encodes the texts once more."""
         if not self.tuned:
             return self.head.predict_proba(texts, embeddings=embeddings)
-        tuned = joined(self.tuned, texts)
-        if self.share.value == 1:
-            return tuned
-        head = self.head.predict_proba(texts, embeddings=embeddings)
-        weights = ((1.0 - self.share.value) * len(self.head.parts), self.share.value * weight_of(self.tuned))
-        return pooled(head, tuned, shares=[weight / sum(weights) for weight in weights])
+        opinions = [one.student.predict_proba(texts) for one in self.tuned]
+        weights = [self.share.value * weight for weight in weights_of(self.tuned)]
+        if self.share.value < 1:
+            opinions.append(self.head.predict_proba(texts, embeddings=embeddings))
+            weights.append((1.0 - self.share.value) * len(self.head.parts))
+        return pooled(*opinions, shares=[weight / sum(weights) for weight in weights])
 
     def _told(self) -> Share:
         """Return the share as the report tells of it."""
