@@ -55,7 +55,7 @@ def _even(first: int, n_queries: int, per_query: int) -> tuple[int, ...]:
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("hast", _even(30, 10, 10), (30, 50, 70, 90, 110, 130), between=(40, 60)),
+        Protocol("hast", _even(30, 10, 10), (30, 50, 70, 90, 110, 130), between=(40, 60, 65)),
         Protocol("acl22", _even(25, 20, 25), _even(25, 20, 25)),
         Protocol("kclass", _even(1, 10, 1), _even(1, 10, 1), by_class=True, between=(5.5,)),
         # About as many a query as there are classes; the points are those of the LLM claims.

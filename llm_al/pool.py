@@ -40,6 +40,8 @@ class PoolView:
         Which of the encoder's views `embeddings` and `label_embeddings` are; see `llm_al.views`.
     beside : ndarray of shape (n, d) or None
         A second view of the same texts, whose shape is worth a look beside that of `embeddings`.
+    is_self_trained : bool
+        Whether the student of `proba` learned from pseudo-labels.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class PoolView:
     is_outgrown: bool = field(default=False)
     view: int = field(default=0)
     beside: Embeddings | None = field(default=None)
+    is_self_trained: bool = field(default=False)
 
     def __post_init__(self) -> None:
         n = len(self.texts)

@@ -187,9 +187,10 @@ class Supervision:
             Synthetic texts with their embeddings; those of classes without a person's label are learned from,
             unless they hurt.
         in_use : collection of Source
-            What the student of the round before learned from; the guard keeps pseudo-labels more readily than it lets
-            them in.
+            What the student of the round before learned from; pseudo-labels are kept more readily than they are let
+            in.
         """
+        view = replace(view, is_self_trained=Source.PSEUDO in in_use)
         human = _human(answers, view.n_classes, is_subjective=self.is_subjective)
         certified = _llm(view, answers, accepted)
         llm = self._from_votes(view, answers, votes, human, certified, rng)

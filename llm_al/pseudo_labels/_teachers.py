@@ -83,23 +83,25 @@ class Teachers:
         return _at(self._smoothed(start, known, choice.way.alpha), choice.temperature)
 
     def best(self, n_folds: int, rng: np.random.Generator, *, min_gain_se: float) -> Choice:
-        """Return the way of least log loss on labels left out; the head alone unless another is clearly better.
+        """Return the way of least log loss on labels left out, among those that gain enough over the head alone.
 
-        Each way is compared at its own best temperature. The gain is paired over labels and has to be positive and at
-        least `min_gain_se` standard errors.
+        Each way is compared at its own best temperature. The gain is paired over labels and has to be at least
+        `min_gain_se` standard errors; where no other way gains that, it is the head alone. Where it is negative the
+        head alone is the last resort, even if its loss is the least.
         """
         truth = self.one_hot.argmax(axis=1)
         folds = [self._fold(test) for test in deal(truth, n_folds, rng)]
         left_out = self._left_out((fold, fold.head) for fold in folds)
         head_temperature, base = _calibrated(left_out, truth)
-        best = Choice(HEAD_ALONE, head_temperature, head_temperature, base)
+        able = []
         for way, proba in self._tried(folds, head_temperature):
-            temperature, loss = _calibrated(proba, truth)
-            gain = base - loss
-            is_clear = gain.mean() > 0 and gain.mean() >= min_gain_se * gain.std(ddof=1) / np.sqrt(len(gain))
-            if is_clear and loss.mean() < best.losses.mean():
-                best = Choice(way, temperature, head_temperature, loss)
-        return best
+            temperature, losses = _calibrated(proba, truth)
+            gain = base - losses
+            if way != HEAD_ALONE and gain.mean() >= min_gain_se * gain.std(ddof=1) / np.sqrt(len(gain)):
+                able.append(Choice(way, temperature, head_temperature, losses))
+        head = Choice(HEAD_ALONE, head_temperature, head_temperature, base)
+        tried = able if able and min_gain_se < 0 else [head, *able]
+        return min(tried, key=lambda choice: float(choice.losses.mean()))
 
     def _tried(self, folds: list[_Fold], temperature: float) -> Iterator[tuple[Way, Float32s]]:
         for is_refined in (False, True):

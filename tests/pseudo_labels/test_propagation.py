@@ -86,7 +86,7 @@ def test_two_shapes_of_the_pool_teach_more_than_either():
     assert together > max(single, other) + 0.005
 
 
-def test_a_shape_that_is_clearly_worse_is_not_heard():
+def test_a_shape_the_head_is_clearly_better_is_not_heard():
     vectors, gold = clouds()
     pool = view(vectors, gold, 60)
     noise = view(np.random.default_rng(1).normal(size=vectors.shape), gold, 60)
@@ -147,12 +147,24 @@ def test_refined_prototypes_move_to_the_rows_around_them():
     np.testing.assert_array_equal(found[:2], np.eye(2))
 
 
-def test_a_tie_goes_to_the_head():
+def test_a_gain_that_is_not_enough_leaves_the_head():
     # One row a class, all rows of a class alike: the head has no mistake to be corrected.
     points = np.eye(3, dtype=np.float32)[np.arange(60) % 3]
     one_hot = np.eye(3, dtype=np.float32)[np.arange(30) % 3]
     teachers = Teachers(points, one_hot, walk(points, 5, 3.0), (0.5,), 15.0)
     assert teachers.best(5, np.random.default_rng(0), min_gain_se=1e6).way == HEAD_ALONE
+    assert teachers.best(5, np.random.default_rng(0), min_gain_se=-1e6).way != HEAD_ALONE
+
+
+def test_a_student_that_was_taught_keeps_its_teacher_until_the_head_is_clearly_better():
+    vectors, gold = clouds()
+    pool = view(vectors, gold, 24)
+    taught = replace(pool, is_self_trained=True)
+    assert not len(choose(pool, min_gain_se=1e6)[0])
+    kept = choose(taught, min_gain_se=1e6)
+    assert len(kept[0]) > 350
+    for found, expected in zip(kept, choose(pool), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_wrong_settings_are_refused():
