@@ -102,7 +102,9 @@ class Propagation:
     n_sample: int = 8192
 
     def __post_init__(self) -> None:
-        check(self, min_gain_se=0, kept_loss_se=0, n_neighbours=1, power=0, n_folds=2, min_labels_per_class=0, n_sample=2)
+        check(
+            self, min_gain_se=0, kept_loss_se=0, n_neighbours=1, power=0, n_folds=2, min_labels_per_class=0, n_sample=2
+        )
         # Settings files hold lists.
         object.__setattr__(self, "alphas", tuple(self.alphas))
         if not all(0 < alpha < 1 for alpha in self.alphas):

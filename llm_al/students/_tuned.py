@@ -1,12 +1,14 @@
 """The fine-tuned encoders of a blend: of two kinds, of this round and of those before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llm_al.protocols import FittedStudent
+from llm_al.students._said import Said
 from llm_al.students.saved import load
+from llm_al.types import Proba
 
 __all__ = ["Tuned", "read_tuned", "told", "weights_of", "with_earlier", "write_tuned"]
 
@@ -24,11 +26,18 @@ class Tuned:
         Labels of people that it learned from.
     is_taught : bool
         Whether it has learned what the head holds of the pool; else it has trained itself.
+    said : Said
+        What it has said of texts.
     """
 
     student: FittedStudent
     n_labels: int
     is_taught: bool
+    said: Said = field(default_factory=Said, repr=False)
+
+    def predict_proba(self, texts: Sequence[str]) -> Proba:
+        """Return probabilities, shape (n, c); texts of before are not read again."""
+        return self.said.of(texts, self.student.predict_proba)
 
     @property
     def weight(self) -> float:

@@ -100,7 +100,8 @@ class Blend:
     n_earlier : int
         Fine-tuned encoders of the rounds before, of either kind, that `fit_from` keeps beside the new one, as long as
         they learned from three quarters of today's labels. They are paid for, and where single ones jump from round to
-        round their geometric mean does not. Each takes as much disk and time to predict as the new one. 0 keeps none.
+        round their geometric mean does not. Each takes as much disk as the new one, and as much time to predict texts
+        that it has not read before in the same process. 0 keeps none.
     taught_epochs : int
         Passes over people's rows and those that the head teaches. 0 teaches nothing: then there is only the encoder
         that trains itself, as a `transformer` does.
@@ -314,7 +315,7 @@ class FittedBlend:
         """Return pooled probabilities, shape (n, c); without vectors the head encodes the texts once more."""
         if not self.tuned:
             return self.head.predict_proba(texts, embeddings=embeddings)
-        opinions = [one.student.predict_proba(texts) for one in self.tuned]
+        opinions = [one.predict_proba(texts) for one in self.tuned]
         weights = [self.share.value * weight for weight in weights_of(self.tuned)]
         if self.share.value < 1:
             opinions.append(self.head.predict_proba(texts, embeddings=embeddings))
