@@ -129,6 +129,7 @@ class Learner:
         self.fitted: FittedStudent | None = None
         self.state = State(np.arange(len(place.task.texts)))
         self.sources: tuple[Source, ...] = ()
+        self.standing_view: int | None = None
         self._step = 0
 
     def learn(self, rows: Positions) -> None:
@@ -139,7 +140,7 @@ class Learner:
         rng = np.random.default_rng([self.run.seed, self._step, 1])
         with self.run.timed("mix"):
             training, mixture = self._training(rng)
-        self.sources = mixture.summary.sources
+        self.sources, self.standing_view = mixture.summary.sources, mixture.summary.view
         self._note(mixture)
         self._taught = training
         with self.run.timed("fit"):
@@ -153,7 +154,8 @@ class Learner:
             self.state = replace(self.state, proba=self._predict(self.state.rows))
         with self.run.timed("select"):
             here = self._here()
-            view = here.view(self._labels(), self.state.proba, is_open=~self.labelled[self.state.rows])
+            is_open = ~self.labelled[self.state.rows]
+            view = here.view(self._labels(), self.state.proba, is_open=is_open, standing=self.standing_view)
             picked = self.strategy.query(view, k, np.random.default_rng([self.run.seed, self._step]))[0]
         return self.state.rows[picked]
 
@@ -216,7 +218,8 @@ class Learner:
         here = self._here()
         labels = self._labels()
         is_outgrown = bool(getattr(self.student, "has_own_encoder", getattr(self.fitted, "has_own_encoder", False)))
-        view = replace(here.view(labels, self.state.proba, is_open=labels < 0), is_outgrown=is_outgrown)
+        view = here.view(labels, self.state.proba, is_open=labels < 0, standing=self.standing_view)
+        view = replace(view, is_outgrown=is_outgrown)
         votes = self.recipe.replay.at(self.state.rows) if self.recipe.replay else None
         mixture = mix_with_votes(self.supervision, view, votes, rng, self.sources)
         return mixture.training_set(_corpus(here)), mixture

@@ -48,10 +48,17 @@ class Place:
         """The same of the test split."""
         return view_of(self.test_vectors, FIRST)
 
-    def view(self, labels: NDArray[np.int64], proba: Proba | None, *, is_open: NDArray[np.bool_]) -> PoolView:
-        """Return the pool as a step sees it."""
+    def view(
+        self,
+        labels: NDArray[np.int64],
+        proba: Proba | None,
+        *,
+        is_open: NDArray[np.bool_],
+        standing: int | None = None,
+    ) -> PoolView:
+        """Return the pool as a step sees it; `standing` is the encoder's view on which the last student stood."""
         known, n_classes = np.flatnonzero(labels >= 0), len(self.task.labels)
-        view = best_view(self.vectors[known], np.eye(n_classes)[labels[known]])
+        view = best_view(self.vectors[known], np.eye(n_classes)[labels[known]], standing)
         return PoolView(
             self.task.texts,
             view_of(self.vectors, view),

@@ -88,10 +88,18 @@ class Corpus:
         """The first view, shape (n, d): what similarity is measured on."""
         return view_of(self.vectors, FIRST)
 
-    def view_for(self, labels: NDArray[np.int64]) -> int:
-        """Return the view that labels of people prefer; `labels` has shape (n,), -1 where there is none."""
+    def view_for(self, labels: NDArray[np.int64], standing: int | None = None) -> int:
+        """Return the view that labels of people prefer.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n,)
+            -1 where there is none.
+        standing : int or None
+            The view of the round before.
+        """
         known = np.flatnonzero(labels >= 0)
-        return best_view(self.vectors[known], np.eye(len(self.scheme))[labels[known]])
+        return best_view(self.vectors[known], np.eye(len(self.scheme))[labels[known]], standing)
 
     def seen(self, view: int) -> tuple[Embeddings, Embeddings | None]:
         """Return pool and labels in one view, (n, d) and (c, d)."""

@@ -99,6 +99,7 @@ class ActiveLearner:
         self._n_queries = 0
         self._fitted: FittedStudent | None = None
         self._vectors: dict[str, NDArray[np.float32]] = {}
+        self._standing_view: int | None = None
 
     @staticmethod
     def _student(student: str | Student, encoder: str, options: Mapping[str, Any]) -> Student:
@@ -214,7 +215,7 @@ class ActiveLearner:
         vectors = self._embed(texts)
         proba = self._fitted.predict_proba(texts, embeddings=vectors) if self._fitted and len(texts) else None
         groups = np.unique(np.asarray(texts, dtype=object), return_inverse=True)[1] if len(texts) else None
-        view = best_view(vectors[labels >= 0], np.eye(len(self.labels))[labels[labels >= 0]])
+        view = best_view(vectors[labels >= 0], np.eye(len(self.labels))[labels[labels >= 0]], self._standing_view)
         return PoolView(
             texts,
             view_of(vectors, view),
@@ -229,12 +230,15 @@ class ActiveLearner:
 
     def _training_set(self) -> TrainingSet:
         targets = np.eye(len(self.labels))[np.asarray(self._targets, dtype=np.intp)]
+        vectors = self._embed(self._texts)
+        self._standing_view = best_view(vectors, targets, self._standing_view)
         return TrainingSet(
             self._texts,
             targets,
             np.ones(len(self._texts)),
-            self._embed(self._texts),
+            vectors,
             label_embeddings=self._embed([label.text for label in self.scheme.labels]),
+            view=self._standing_view,
         )
 
     def _train(self) -> FittedStudent:

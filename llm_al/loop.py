@@ -23,12 +23,12 @@ from llm_al.phrasing import Phrasing
 from llm_al.places import Question
 from llm_al.plan import Plan, RoundOutcome, Steps
 from llm_al.protocols import Annotator, LoopStore, Progress
-from llm_al.round_book import PSEUDO_NOTE, SUPERVISION_NOTE, RoundBook
+from llm_al.round_book import PSEUDO_NOTE, RoundBook
 from llm_al.routers.evidence import gather_evidence
 from llm_al.routers.two_stage import RouteInput
 from llm_al.situation import Moment, Situation
 from llm_al.student_files import StudentFiles
-from llm_al.supervision import Mixture
+from llm_al.supervision import SUPERVISION_NOTE, Mixture
 from llm_al.synthesis import synthetic_to_json
 from llm_al.types import Annotation, AnnotatorKind, Decision, Outcome, Positions, Stage
 

@@ -19,11 +19,10 @@ from llm_al.people.soft_figures import soft_figures
 from llm_al.people.suggestions import Suggestions
 from llm_al.reports.model_card import ModelCardData, render
 from llm_al.reports.pseudonyms import pseudonymised
-from llm_al.round_book import SUPERVISION_NOTE
 from llm_al.store.files import write_atomically
 from llm_al.store.store import SqlStore
 from llm_al.student_files import KeptPredictions
-from llm_al.supervision import Summary
+from llm_al.supervision import SUPERVISION_NOTE, Summary
 from llm_al.types import Source
 
 __all__ = ["read_report", "write_model_card"]

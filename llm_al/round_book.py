@@ -14,13 +14,10 @@ from llm_al.protocols import LoopStore
 from llm_al.pseudo_labels.precision import measured
 from llm_al.situation import Situation
 from llm_al.student_files import StudentFiles
-from llm_al.supervision import Summary
+from llm_al.supervision import SUPERVISION_NOTE, Summary
 from llm_al.types import Source
 
-__all__ = ["PSEUDO_NOTE", "SUPERVISION_NOTE", "RoundBook"]
-
-SUPERVISION_NOTE = "supervision"
-"""Key of the note that keeps what a round learned from, and why."""
+__all__ = ["PSEUDO_NOTE", "RoundBook"]
 
 PSEUDO_NOTE = "pseudo_rows"
 """Key of the note that keeps which pseudo-labels a round learned from."""

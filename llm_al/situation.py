@@ -16,6 +16,7 @@ from llm_al.protocols import Aggregator, LoopStore, Refine
 from llm_al.routers.evidence import Context
 from llm_al.routers.neighbours import neighbour_shares
 from llm_al.student_files import StudentFiles
+from llm_al.supervision import SUPERVISION_NOTE, Summary
 from llm_al.synthesis import read_synthetic
 from llm_al.types import (
     Annotation,
@@ -112,7 +113,7 @@ class Situation:
             if not answers.is_asked[position]:
                 labels[position] = self.corpus.scheme.index(label)
                 is_open[position] = False
-        seen = self.corpus.view_for(answers.human)
+        seen = self.corpus.view_for(answers.human, self._standing_view(number - 1))
         embeddings, label_embeddings = self.corpus.seen(seen)
         view = PoolView(
             texts=self.corpus.texts,
@@ -127,6 +128,11 @@ class Situation:
             beside=view_beside(self.corpus.vectors, seen),
         )
         return Moment(number, answers, accepted, view)
+
+    def _standing_view(self, number: int) -> int | None:
+        """Return the view that the student of a round stood on; None where there was no such round."""
+        kept = self.store.read_note(number, SUPERVISION_NOTE) if number >= 1 else None
+        return Summary.from_json(kept).view if kept else None
 
     def bank(self, last_row: int, agreed: Mapping[str, str] | None = None) -> LabelledBank:
         """Return `agreed` labels by id, and what people had labelled when the annotations ended at row `last_row`."""

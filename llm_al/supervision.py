@@ -22,7 +22,10 @@ from llm_al.pseudo_labels.precision import PrecisionEstimate
 from llm_al.types import ChooseOwn, Embeddings, Positions, Proba, Source, TrainingSet
 from llm_al.views import view_of
 
-__all__ = ["Mixture", "Summary", "Supervision"]
+__all__ = ["SUPERVISION_NOTE", "Mixture", "Summary", "Supervision"]
+
+SUPERVISION_NOTE = "supervision"
+"""Key of the note that keeps what a round learned from, and why."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Summary:
     """About 95 %."""
     n_votes: int = 0
     """Rows with LLM answers that no audit covers."""
+    view: int | None = None
+    """The view that the pool was seen in; None of rounds that noted none."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the store."""
@@ -106,6 +111,7 @@ class Mixture:
             unlabelled=corpus.texts_at(self.unlabelled),
             choose_own=self.choose_own,
             unlabelled_embeddings=np.asarray(corpus.vectors[self.unlabelled], dtype=np.float32),
+            view=self.summary.view,
         )
         return real if self.written is None else _joined(real, self.written)
 
@@ -201,7 +207,7 @@ class Supervision:
         used = {s: part for s, part in parts.items() if factors[s] > 0 and len(part)}
         n_votes = len(llm) - len(certified) if Source.LLM in used else 0
         n_pseudo = len(used[Source.PSEUDO]) if Source.PSEUDO in used else 0
-        summary = Summary(len(human), len(certified), n_pseudo, tuple(used), reason, n_votes=n_votes)
+        summary = Summary(len(human), len(certified), n_pseudo, tuple(used), reason, n_votes=n_votes, view=view.view)
         mixture = Mixture(
             np.concatenate([part.positions for part in used.values()] or [human.positions]),
             np.concatenate([part.targets for part in used.values()] or [human.targets]),

@@ -347,6 +347,8 @@ class TrainingSet:
         Texts on which a student that can do so trains itself, or one of its parts another.
     choose_own : callable or None
         Says which of these it may: from its own unit features (u, d) and probabilities (u, c) to rows and weights (k,).
+    view : int or None
+        The view of the vectors that people's labels prefer (`llm_al.views`); None leaves it to the student to find out.
     """
 
     texts: Sequence[str]
@@ -359,6 +361,7 @@ class TrainingSet:
     unlabelled: Sequence[str] = ()
     choose_own: ChooseOwn | None = None
     unlabelled_embeddings: Embeddings | None = None
+    view: int | None = None
 
     def __len__(self) -> int:
         return len(self.texts)

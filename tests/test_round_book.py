@@ -1,7 +1,7 @@
 from typing import Any, cast
 
-from llm_al.round_book import SUPERVISION_NOTE, RoundBook
-from llm_al.supervision import Summary
+from llm_al.round_book import RoundBook
+from llm_al.supervision import SUPERVISION_NOTE, Summary
 from llm_al.types import Source
 
 

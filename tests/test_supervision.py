@@ -138,8 +138,10 @@ def test_nothing_labelled_is_an_empty_mixture() -> None:
 
 
 def test_a_summary_survives_the_store() -> None:
-    summary = Summary(3, 2, 1, (Source.HUMAN, Source.LLM), "why")
+    summary = Summary(3, 2, 1, (Source.HUMAN, Source.LLM), "why", view=2)
     assert Summary.from_json(summary.to_json()) == summary
+    before = {name: value for name, value in summary.to_json().items() if name != "view"}
+    assert Summary.from_json(before).view is None
     assert set(map(type, summary.to_json()["sources"])) == {str}
 
 
@@ -172,6 +174,22 @@ def test_the_guard_sees_propagated_labels_as_they_would_be_without_those_it_test
     assert len(told) == len(pseudo)
     assert not (told.targets.argmax(axis=1) == 0).any()
     assert (pseudo.targets.argmax(axis=1) == 0).any()
+
+
+def test_a_mixture_says_in_which_view_the_pool_was_seen_and_what_taught_the_last_student() -> None:
+    world, seen = World(), []
+
+    class Watching(NoPseudo):
+        def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Any:
+            seen.append(view.is_self_trained)
+            return super().pseudo_label(view, rng)
+
+    answers = read_answers(world.people(range(10)), world.corpus, OneCoin(NAMES))
+    view = PoolView(world.corpus.texts, world.corpus.embeddings, 2, answers.human, ~answers.is_asked, view=1)
+    for in_use in ((), (Source.HUMAN,), (Source.HUMAN, Source.PSEUDO)):
+        mixture = Supervision(Watching(), None).mix(view, answers, {}, np.random.default_rng(0), in_use=in_use)
+        assert mixture.summary.view == mixture.training_set(world.corpus).view == 1
+    assert seen == [False, False, True]
 
 
 def test_a_student_is_given_texts_to_train_itself_on() -> None:

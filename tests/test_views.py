@@ -47,6 +47,16 @@ def test_the_first_token_is_taken_only_where_it_is_clearly_better(strength: floa
     assert best_view(vectors.astype(np.float32), targets) == view
 
 
+@pytest.mark.parametrize(("own", "standing", "view"), [(1.1, None, 1), (1.1, 1, 1), (1.1, 2, 2), (4.0, 2, 1)])
+def test_the_first_token_stays_until_it_is_clearly_worse(own: float, standing: int | None, view: int) -> None:
+    classes = np.arange(_N) % _C
+    vectors = np.random.default_rng(3).normal(size=(_N, 3, _D))
+    for told, by in ((1, own), (2, 1.0)):
+        vectors[:, told, :_C] += by * np.eye(_C)[classes]
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    assert best_view(vectors.astype(np.float32), np.eye(_C)[classes], standing) == view
+
+
 def test_few_labels_a_class_choose_nothing() -> None:
     vectors, targets = _told_by(1)
     assert best_view(vectors[:14], targets[:14]) == 0
@@ -64,6 +74,7 @@ def test_one_class_or_one_view_or_no_row_chooses_nothing() -> None:
 def test_own_vectors_add_to_the_average_and_to_nothing_else(view: int, together: tuple[int, ...]) -> None:
     vectors, targets = _told_by(view, n_views=3)
     assert views_for(vectors, targets) == together
+    assert views_for(vectors, targets, 2 - view) == ((1, 0) if view == 1 else (2 - view,))
     beside = view_beside(vectors, view)
     assert beside is None if len(together) == 1 else np.array_equal(beside, vectors[:, together[1]])
 

@@ -34,7 +34,7 @@ def cross_fitted(student: Any, human: TrainingSet, labels: Any, *, n_folds: int,
     if human.embeddings is None:
         return _cross_fitted(student, human, labels, n_folds, seed)
     chooses = getattr(student, "layers", False)
-    views = views_for(human.embeddings, human.targets) if chooses else (FIRST,)
+    views = views_for(human.embeddings, human.targets, human.view) if chooses else (FIRST,)
     return pooled(*(_cross_fitted(student, _in_view(human, view), labels, n_folds, seed) for view in views))
 
 
@@ -53,6 +53,7 @@ def _in_view(human: TrainingSet, view: int) -> TrainingSet:
         human,
         embeddings=None if vectors is None else view_of(vectors, view),
         label_embeddings=None if names is None else view_of(names, view),
+        view=None,
     )
 
 

@@ -162,7 +162,7 @@ class Head:
 
     def _views(self, vectors: Embeddings, training: TrainingSet) -> tuple[int, ...]:
         people = human_rows(training)
-        return views_for(vectors[people], training.targets[people]) if self.layers else (FIRST,)
+        return views_for(vectors[people], training.targets[people], training.view) if self.layers else (FIRST,)
 
     def _recall(self, rows: Rows, rng: np.random.Generator) -> Recall | None:
         if not self.n_neighbours or not self.neighbour_share:

@@ -196,6 +196,17 @@ def test_texts_are_encoded_in_the_view_it_learned_on(
     assert not np.allclose(views[:, 0], views[:, 1])
 
 
+def test_a_training_set_may_say_on_which_view_to_stand() -> None:
+    training, labels = _seen_in_second(18), ("a", "b", "c")
+    assert Head("nowhere").fit(training, labels=labels, seed=0).view == 1
+    assert Head("nowhere").fit(replace(training, view=0), labels=labels, seed=0).view == 0
+    assert Head("nowhere", layers=False).fit(replace(training, view=1), labels=labels, seed=0).view == 0
+    told = cross_fitted(Head("nowhere"), replace(training, view=0), labels, n_folds=3, seed=0)
+    np.testing.assert_array_equal(
+        told, cross_fitted(Head("nowhere", layers=False), training, labels, n_folds=3, seed=0)
+    )
+
+
 def test_folds_are_seen_in_the_view_that_all_labels_choose() -> None:
     training, labels = _seen_in_second(18), ("a", "b", "c")
     truth = training.targets.argmax(axis=1)
