@@ -52,6 +52,19 @@ def test_a_query_names_rows_of_the_pool_and_nothing_twice() -> None:
     assert not set(learner.query(TEXTS, k=37).texts) & set(query.texts)
 
 
+def test_each_choice_of_a_view_knows_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int | None] = []
+
+    def choose(_vectors: Any, _targets: Any, standing: int | None) -> int:
+        told.append(standing)
+        return 0
+
+    monkeypatch.setattr("llm_al.learner.best_view", choose)
+    learner = taught()
+    learner.query(TEXTS, k=3)
+    assert told == [None, None, 0]
+
+
 def test_a_used_up_pool_gives_what_is_left() -> None:
     learner = make()
     query = learner.query(TEXTS[:4], k=10)

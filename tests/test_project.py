@@ -54,6 +54,23 @@ def test_a_run_yields_after_each_round_and_ends_with_a_reason(make_project: Any)
     assert [bool(outcome.stop_reason) for outcome in outcomes] == [False, False, True]
 
 
+def test_each_round_knows_in_which_view_the_one_before_saw_the_pool(
+    make_project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int | None] = []
+
+    def choose(_vectors: Any, _targets: Any, standing: int | None) -> int:
+        told.append(standing)
+        return 0
+
+    monkeypatch.setattr("llm_al.corpus.best_view", choose)
+    project = make_project(budget={"rounds": 2})
+    n_told = [len(told) for _ in project.run()]
+    assert project.store.read_note(1, "supervision")["view"] == 0
+    assert set(told[: n_told[0]]) == {None}
+    assert set(told[n_told[0] : n_told[1]]) == {0}
+
+
 def test_a_finished_project_run_again_says_why_it_is_over(finished: Path) -> None:
     with Project.open(finished) as project:
         (outcome,) = project.run()
