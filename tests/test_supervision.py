@@ -165,7 +165,7 @@ def test_the_guard_sees_propagated_labels_as_they_would_be_without_those_it_test
             seen.append((human, pseudo))
             return super().choose(human, llm, pseudo, rng, **rest)
 
-    labeler = Capped(Propagation(min_gain_se=0.0, student_share=0.0))
+    labeler = Capped(Propagation(min_gain_se=0.0, agreement=False))
     world.mix(Supervision(labeler, Watching()), world.people(range(24)), {})
     human, pseudo = seen[0]
     assert pseudo.without is not None

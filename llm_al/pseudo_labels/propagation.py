@@ -39,11 +39,12 @@ class Propagation:
     encoder's own vectors teach .874 of the pool rightly, the average of its layers .855, and both .876; on subj the
     average .912 and own vectors .866, which are mostly not heard.
 
-    The last student speaks too, with `student_share` of the target. A student that learns from its own labels alone
-    confirms itself when it gives the next ones; the teacher has seen only labels that are known. Where there is no
-    teacher that is better than the head alone, the student teaches by itself.
+    Labels are the teacher's alone. A student that learned from its own labels confirms itself when it gives the next
+    ones; the teacher has seen only labels that are known. The last student has a vote all the same: rows on which it
+    differs are left out. For a student on the frozen vectors that costs a little; one that has outgrown the encoder
+    would learn mistakes from it that it does not make.
 
-    Every row of a random sub-pool is taken, with a sharpened soft target and the weight
+    Every other row of a random sub-pool is taken, with a sharpened soft target and the weight
     ``weight * (1 - entropy / log c)``: rows that the teacher is sure of teach little by themselves, doubtful ones teach
     little by their weight.
 
@@ -61,8 +62,8 @@ class Propagation:
         Edges weigh their cosine to this power.
     sharpness : float
         Positive; how fast the odds of a prototype fall with the cosine.
-    student_share : float
-        What the last student counts beside the teacher, in [0, 1); at 0 it is not heard at all.
+    agreement : bool
+        Whether the last student has a vote, where there is one.
     temperature : float
         Positive; below 1 sharpens targets.
     weight : float
@@ -93,7 +94,7 @@ class Propagation:
     n_neighbours: int = 15
     power: float = 3.0
     sharpness: float = 15.0
-    student_share: float = 0.75
+    agreement: bool = True
     temperature: float = 0.5
     weight: float = 1.0
     n_folds: int = 5
@@ -108,10 +109,6 @@ class Propagation:
         object.__setattr__(self, "alphas", tuple(self.alphas))
         if not all(0 < alpha < 1 for alpha in self.alphas):
             raise ConfigError(f"alphas is {self.alphas}; each must be more than 0 and less than 1; correct them")
-        if not 0 <= self.student_share < 1:
-            raise ConfigError(
-                f"student_share is {self.student_share}; allowed is 0 or more and less than 1; correct it"
-            )
         for name in ("sharpness", "temperature", "weight"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; allowed is more than 0; correct it")
@@ -119,7 +116,7 @@ class Propagation:
     def pseudo_label(self, view: PoolView, rng: np.random.Generator) -> Choice:
         """Return rows (m,) in ascending order, soft targets (m, c) and positive weights (m,).
 
-        m is 0 with too few labels or labels of one class only. A student is not needed where there is a teacher.
+        m is 0 with too few labels or labels of one class only. A student is not needed.
         """
         return self.choose(view, rng).plain
 
@@ -133,23 +130,20 @@ class Propagation:
         if len(rows) < 2:
             return Chosen(*nothing(view))
         teach = self._teacher(view, known, rows, rng)
-        own = None if view.proba is None or self.student_share == 0 else view.proba[rows]
-        if teach is not None:
-            said = self._with_student(teach(np.zeros(0, dtype=np.intp)), own)
-        elif own is not None:
-            said = np.asarray(own, dtype=np.float64)
-        else:
+        if teach is None:
             return Chosen(*nothing(view))
-        certainty = 1.0 - entropy(said)
-        every = Chosen(rows, sharpened(said, self.temperature), self.weight * certainty, self._sharpened_without(teach))
-        return every.at(certainty > 1e-6)
+        taught = teach(np.zeros(0, dtype=np.intp))
+        certainty = 1.0 - entropy(taught)
+        is_taken = certainty > 1e-6
+        if self.agreement and view.proba is not None:
+            is_taken &= taught.argmax(axis=1) == view.proba[rows].argmax(axis=1)
+        every = Chosen(
+            rows, sharpened(taught, self.temperature), self.weight * certainty, self._sharpened_without(teach)
+        )
+        return every.at(is_taken)
 
-    def _with_student(self, taught: Proba, own: Proba | None) -> Proba:
-        return taught if own is None else (1.0 - self.student_share) * taught + self.student_share * own
-
-    def _sharpened_without(self, teach: Without | None) -> Without | None:
-        """Return what the teacher would say without some labels; the student, which knows them all, is not asked."""
-        return None if teach is None else lambda unknown: sharpened(teach(unknown), self.temperature)
+    def _sharpened_without(self, teach: Without) -> Without:
+        return lambda unknown: sharpened(teach(unknown), self.temperature)
 
     def _teacher(self, view: PoolView, known: Positions, rows: Positions, rng: np.random.Generator) -> Without | None:
         """Return what teaches `rows`, the mean over the shapes that are heard; None where each is a head alone."""
