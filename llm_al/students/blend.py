@@ -112,7 +112,7 @@ class Blend:
         rows up to 65 a class.
     n_unlabelled : int
         Most texts on which the other encoder trains itself, drawn at random from those that there are; it takes longer
-        over a text than one that is taught. Negative is refused, 0 leaves it to people's labels.
+        over a text than one that is taught. 0 leaves it to people's labels.
     human_weight : float
         Of a label of a person beside those of the head, which weigh 1. Positive.
     device : str or None
