@@ -48,25 +48,25 @@ def test_the_first_token_is_taken_only_where_it_is_clearly_better(strength: floa
 
 
 @pytest.mark.parametrize(
-    ("first_token", "standing", "view"),
+    ("own", "first_token", "standing", "view"),
     [
-        (1.0, None, 1),
-        (1.0, 1, 1),
-        (1.0, 2, 2),
-        (1.7, None, 2),
-        (1.7, 0, 1),
-        (1.7, 1, 1),
-        (1.7, 2, 2),
-        (2.1, 1, 2),
-        (0.0, 2, 1),
+        (1.1, 1.0, None, 1),
+        (1.1, 1.0, 1, 1),
+        (1.1, 1.0, 2, 2),
+        (1.1, 1.7, None, 2),
+        (1.1, 1.7, 0, 1),
+        (1.1, 1.7, 1, 1),
+        (1.1, 1.7, 2, 2),
+        (1.1, 2.1, 1, 2),
+        (4.0, 0.0, 2, 1),
     ],
 )
 def test_labels_speak_against_the_view_that_they_were_asked_on(
-    first_token: float, standing: int | None, view: int
+    own: float, first_token: float, standing: int | None, view: int
 ) -> None:
     classes = np.arange(_N) % _C
     vectors = np.random.default_rng(3).normal(size=(_N, 3, _D))
-    for told, by in ((1, 1.1), (2, first_token)):
+    for told, by in ((1, own), (2, first_token)):
         vectors[:, told, :_C] += by * np.eye(_C)[classes]
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
     assert best_view(vectors.astype(np.float32), np.eye(_C)[classes], standing) == view
