@@ -142,7 +142,9 @@ def best_view(vectors: Embeddings, targets: Proba, standing: int | None = None) 
     the first token, on which it stood, sank from 5.3 standard errors to 1.3 within 40 labels (a `blend`), and to .55
     and .96 in two of sixteen loops of a head, which fell from .87 to .80 and .60 where it left. On subj it rose from
     -1.9 to 1.05 and 2.3 in two of eleven loops of a head on the average, which fell from .92 to .83 and from .89 to
-    .73. Hence `standing`.
+    .73. Hence `standing`: with 30 typical labels, which no student asked for, the lead is 1.7 to 5.0 on trec6 and -3.5
+    to -1.4 on subj (twelve sets each), and in 18 further loops that the first choice went on to rule it stayed between
+    .4 and 6.3, and between -4.3 and 1.75.
 
     References
     ----------
