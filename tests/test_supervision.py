@@ -200,9 +200,7 @@ def test_a_student_is_given_texts_to_train_itself_on() -> None:
     def unlabelled(n: int, *, is_outgrown: bool, least: float = 10.0) -> Any:
         corpus = world.corpus
         view = PoolView(corpus.texts, corpus.embeddings, 2, answers.human, ~answers.is_asked, is_outgrown=is_outgrown)
-        mix = Supervision(
-            Capped(Adaptive(n_unlabelled=n, n_taught=n, min_labels=0, min_labels_per_class=least)), None
-        ).mix
+        mix = Supervision(Capped(Adaptive(n_unlabelled=n, min_labels=0, min_labels_per_class=least)), None).mix
         mixture = mix(view, answers, {}, np.random.default_rng(0))
         return mixture, mixture.training_set(corpus)
 

@@ -29,10 +29,6 @@ class Adaptive:
         What a fine-tuned student trains itself on.
     n_unlabelled : int
         Texts that a fine-tuned student draws; 0 leaves it to its labels.
-    n_taught : int
-        Texts that are drawn for a student on frozen vectors, one part of which may teach another; 0 draws none. On
-        held-out rows of trec6, four label sets, an encoder that a head taught 1,000 texts was right on .881, and 2,500
-        on .890.
     min_labels : int
     min_labels_per_class : float
         With fewer labels than either allows it draws none: what it would teach itself is wrong too often. On held-out
@@ -48,27 +44,26 @@ class Adaptive:
     Raises
     ------
     ConfigError
-        If `n_unlabelled`, `n_taught`, `min_labels` or `min_labels_per_class` is negative.
+        If `n_unlabelled`, `min_labels` or `min_labels_per_class` is negative.
     """
 
     propagation: Propagation = field(default_factory=Propagation)
     within: Hast = field(default_factory=Hast)
     n_unlabelled: int = 1000
-    n_taught: int = 2500
     min_labels: int = 60
     min_labels_per_class: float = 5.0
 
     def __post_init__(self) -> None:
-        check(self, n_unlabelled=0, n_taught=0, min_labels=0, min_labels_per_class=0)
+        check(self, n_unlabelled=0, min_labels=0, min_labels_per_class=0)
 
     def draw(self, view: PoolView, rng: np.random.Generator) -> Positions:
-        """Return rows without a label, (u,) ascending, on which a student may train itself or a part; u may be 0.
+        """Return rows without a label, (u,) ascending, on which a student may train itself; u may be 0.
 
         One that stands on the frozen vectors is no worse with few labels than with many, and needs no `min_labels`.
         """
-        least, n_drawn = (self.min_labels, self.n_unlabelled) if view.is_outgrown else (0, self.n_taught)
+        least = self.min_labels if view.is_outgrown else 0
         is_enough = int(view.is_labeled.sum()) >= max(least, self.min_labels_per_class * view.n_classes)
-        return sub_pool(view, n_drawn, rng) if is_enough else np.zeros(0, dtype=np.intp)
+        return sub_pool(view, self.n_unlabelled, rng) if is_enough else np.zeros(0, dtype=np.intp)
 
     def own_labels(
         self, features: Embeddings, proba: Proba, rng: np.random.Generator

@@ -10,7 +10,7 @@ from torch import Tensor
 from llm_al.students._batches import TokenIds, pad
 from llm_al.types import Proba, TrainingSet
 
-__all__ = ["Material", "Part", "bounded", "class_balanced", "excess", "mixed", "rows_of", "smoothed", "some_unlabelled"]
+__all__ = ["Material", "Part", "bounded", "class_balanced", "excess", "mixed", "rows_of", "smoothed"]
 
 
 @dataclass(frozen=True)
@@ -144,19 +144,6 @@ def bounded(training: TrainingSet, max_others: int, rng: np.random.Generator) ->
     drawn = rng.choice(others, max_others, replace=False)
     kept = np.sort(np.concatenate([np.flatnonzero(training.is_human), drawn]))
     return rows_of(training, kept, keeps_unlabelled=True)
-
-
-def some_unlabelled(training: TrainingSet, n: int, seed: int) -> TrainingSet:
-    """Return a training set with at most `n` of its texts without a label, drawn at random."""
-    if len(training.unlabelled) <= n:
-        return training
-    rows = np.sort(np.random.default_rng([seed, 3]).choice(len(training.unlabelled), n, replace=False))
-    vectors = training.unlabelled_embeddings
-    return replace(
-        training,
-        unlabelled=[training.unlabelled[i] for i in rows],
-        unlabelled_embeddings=None if vectors is None else vectors[rows],
-    )
 
 
 def rows_of(training: TrainingSet, rows: NDArray[np.intp], *, keeps_unlabelled: bool = False) -> TrainingSet:

@@ -12,7 +12,7 @@ from llm_al.errors import ConfigError, StudentError
 from llm_al.protocols import FittedStudent, Student
 from llm_al.students._cross_fit import cross_fitted, human_rows, temperature_of, uncalibrated
 from llm_al.students._folder import Header, new_folder, read_header, write_header
-from llm_al.students._material import rows_of, some_unlabelled
+from llm_al.students._material import rows_of
 from llm_al.students._parts import make_part
 from llm_al.students._tuned import Tuned, read_tuned, told, weights_of, with_earlier, write_tuned
 from llm_al.students.calibration import logits_from, pooled, scaled_proba
@@ -39,7 +39,6 @@ _LEAST_OF = {
     "n_earlier": 0,
     "taught_epochs": 0,
     "taught_to_per_class": 0,
-    "n_unlabelled": 0,
 }
 
 
@@ -110,9 +109,6 @@ class Blend:
         Up to so many labels of people a class the head teaches. With very many of them the fine-tuned part learns more
         from people than from the head, and two opinions are better than one that both share. Looked at on held-out
         rows up to 65 a class.
-    n_unlabelled : int
-        Most texts on which the other encoder trains itself, drawn at random from those that there are; it takes longer
-        over a text than one that is taught. 0 leaves it to people's labels.
     human_weight : float
         Of a label of a person beside those of the head, which weigh 1. Positive.
     device : str or None
@@ -155,7 +151,6 @@ class Blend:
     n_earlier: int = 2
     taught_epochs: int = 2
     taught_to_per_class: float = 100.0
-    n_unlabelled: int = 1000
     human_weight: float = 4.0
     device: str | None = None
 
@@ -229,7 +224,7 @@ class Blend:
         if share.value == 0:
             return FittedBlend(head, (), share, self)
         human = rows_of(training, human_rows(training), keeps_unlabelled=True)
-        lessons = {False: (self._alone(share), some_unlabelled(human, self.n_unlabelled, seed))}
+        lessons = {False: (self._alone(share), human)}
         if head.view != FIRST and self._teaches(human, len(labels)):
             lessons = {True: self._taught(head, human), **lessons}
         tuned = [

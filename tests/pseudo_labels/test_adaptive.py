@@ -36,8 +36,8 @@ def test_a_student_with_its_own_encoder_is_left_to_its_labels() -> None:
 
 def test_texts_to_be_taught_on_are_drawn_earlier_for_a_student_on_frozen_vectors() -> None:
     view, rng = four_clouds(), np.random.default_rng(1)
-    drawn = Adaptive(n_unlabelled=100, n_taught=150).draw(view, rng)
-    assert len(drawn) == 150
+    drawn = Adaptive(n_unlabelled=100).draw(view, rng)
+    assert len(drawn) == 100
     assert (view.labels[drawn] < 0).all()
     outgrown = replace(view, is_outgrown=True, proba=np.full((400, 4), 0.25))
     assert len(Adaptive(n_unlabelled=100).draw(outgrown, rng)) == 0

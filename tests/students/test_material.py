@@ -2,17 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from llm_al.students._material import (
-    Material,
-    Part,
-    bounded,
-    class_balanced,
-    excess,
-    mixed,
-    rows_of,
-    smoothed,
-    some_unlabelled,
-)
+from llm_al.students._material import Material, Part, bounded, class_balanced, excess, mixed, rows_of, smoothed
 from llm_al.types import TrainingSet
 
 
@@ -103,23 +93,6 @@ def test_rows_that_nobody_labelled_are_bounded_and_those_of_people_are_not() -> 
     assert len(kept) == 25
     assert kept.texts[:5] == ["0", "1", "2", "3", "4"]
     assert kept.is_human.sum() == 5
-
-
-def test_texts_without_a_label_are_drawn_with_their_vectors() -> None:
-    training = TrainingSet(
-        ["a"],
-        np.eye(1),
-        np.ones(1),
-        unlabelled=[str(i) for i in range(50)],
-        unlabelled_embeddings=np.arange(50, dtype=np.float32)[:, None],
-    )
-    drawn = some_unlabelled(training, 20, seed=0)
-    assert drawn.unlabelled_embeddings is not None
-    assert len(set(drawn.unlabelled)) == 20
-    assert [float(text) for text in drawn.unlabelled] == drawn.unlabelled_embeddings[:, 0].tolist()
-    assert drawn.unlabelled != some_unlabelled(training, 20, seed=1).unlabelled
-    assert some_unlabelled(training, 50, seed=0) is training
-    assert not some_unlabelled(training, 0, seed=0).unlabelled
 
 
 def test_a_bound_that_is_not_reached_changes_nothing() -> None:
