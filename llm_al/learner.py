@@ -13,7 +13,7 @@ from llm_al.errors import ConfigError, DataError, LabelError, NotFittedError
 from llm_al.pool import PoolView
 from llm_al.protocols import Embedder, FittedStudent, Strategy, Student
 from llm_al.types import RESERVED_LABELS, Label, LabelScheme, Positions, Proba, Scores, TrainingSet
-from llm_al.views import best_view, encode_views, view_beside, view_of
+from llm_al.views import best_view, can_choose, encode_views, view_beside, view_of
 
 __all__ = ["ActiveLearner", "Query"]
 
@@ -231,7 +231,8 @@ class ActiveLearner:
     def _training_set(self) -> TrainingSet:
         targets = np.eye(len(self.labels))[np.asarray(self._targets, dtype=np.intp)]
         vectors = self._embed(self._texts)
-        self._standing_view = best_view(vectors, targets, self._standing_view)
+        if can_choose(len(targets), len(self.labels)):
+            self._standing_view = best_view(vectors, targets, self._standing_view)
         return TrainingSet(
             self._texts,
             targets,

@@ -130,7 +130,7 @@ class Situation:
         return Moment(number, answers, accepted, view)
 
     def _standing_view(self, number: int) -> int | None:
-        """Return the view that the student of a round stood on; None where there was no such round."""
+        """Return the view that people's labels chose in a round; None where there was no such round, or no choice."""
         kept = self.store.read_note(number, SUPERVISION_NOTE) if number >= 1 else None
         return Summary.from_json(kept).view if kept else None
 

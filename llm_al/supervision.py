@@ -20,7 +20,7 @@ from llm_al.pseudo_labels.harm import HarmCheck
 from llm_al.pseudo_labels.llm_rows import Labelled, LLMRows
 from llm_al.pseudo_labels.precision import PrecisionEstimate
 from llm_al.types import ChooseOwn, Embeddings, Positions, Proba, Source, TrainingSet
-from llm_al.views import view_of
+from llm_al.views import can_choose, view_of
 
 __all__ = ["SUPERVISION_NOTE", "Mixture", "Summary", "Supervision"]
 
@@ -45,7 +45,7 @@ class Summary:
     n_votes: int = 0
     """Rows with LLM answers that no audit covers."""
     view: int | None = None
-    """The view that the pool was seen in; None of rounds that noted none."""
+    """The view that people's labels chose; None where they were too few to choose."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for the store."""
@@ -207,7 +207,8 @@ class Supervision:
         used = {s: part for s, part in parts.items() if factors[s] > 0 and len(part)}
         n_votes = len(llm) - len(certified) if Source.LLM in used else 0
         n_pseudo = len(used[Source.PSEUDO]) if Source.PSEUDO in used else 0
-        summary = Summary(len(human), len(certified), n_pseudo, tuple(used), reason, n_votes=n_votes, view=view.view)
+        chosen = view.view if can_choose(len(human), view.n_classes) else None
+        summary = Summary(len(human), len(certified), n_pseudo, tuple(used), reason, n_votes=n_votes, view=chosen)
         mixture = Mixture(
             np.concatenate([part.positions for part in used.values()] or [human.positions]),
             np.concatenate([part.targets for part in used.values()] or [human.targets]),

@@ -177,10 +177,8 @@ class LabelScheme:
         try:
             return self.names.index(name)
         except ValueError:
-            raise LabelError(
-                f"unknown label {name!r}; choose from: {', '.join(self.names)}; "
-                "correct the label or add it to the label list"
-            ) from None
+            hint = "correct the label or add it to the label list"
+            raise LabelError(f"unknown label {name!r}; choose from: {', '.join(self.names)}; {hint}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,10 +371,8 @@ class LabelledBank:
 
     Parameters
     ----------
-    ids : sequence of str, length b
-    texts : sequence of str, length b
-    labels : sequence of str, length b
-        Labels of the scheme, or `NONE_OF_THESE` where it is open.
+    ids, texts, labels : sequence of str, length b
+        Labels are of the scheme, or `NONE_OF_THESE` where it is open.
     embeddings : ndarray of shape (b, d)
         Unit-length rows.
     groups : ndarray of shape (b,), int64

@@ -19,6 +19,7 @@ __all__ = [
     "FIRST_TOKEN",
     "are_fewer",
     "best_view",
+    "can_choose",
     "encode_views",
     "errors_left_out",
     "n_views",
@@ -120,7 +121,7 @@ def best_view(vectors: Embeddings, targets: Proba, standing: int | None = None) 
     targets : ndarray of shape (n, c)
         Rows sum to 1.
     standing : int or None
-        The view that the learner stood on when these labels were asked for; None where there was no learner.
+        The view that the learner stood on when these labels were asked for; None where none had been chosen.
 
     Returns
     -------
@@ -152,7 +153,7 @@ def best_view(vectors: Embeddings, targets: Proba, standing: int | None = None) 
            prediction. Technometrics 16.
     """
     n, c = targets.shape
-    if vectors.ndim == 2 or n < _LEAST_LABELS_PER_CLASS * c or len(np.unique(targets.argmax(axis=1))) < 2:
+    if vectors.ndim == 2 or not can_choose(n, c) or len(np.unique(targets.argmax(axis=1))) < 2:
         return FIRST
     seen, told = np.asarray(vectors[:_MAX_ROWS], dtype=np.float64), targets[:_MAX_ROWS]
     errors = [errors_left_out(seen[:, view], told) for view in range(seen.shape[1])]
@@ -160,6 +161,11 @@ def best_view(vectors: Embeddings, targets: Proba, standing: int | None = None) 
     if len(errors) > FIRST_TOKEN and are_fewer(errors[FIRST_TOKEN], errors[best], _needed(standing)):
         return FIRST_TOKEN
     return best
+
+
+def can_choose(n_labels: int, n_classes: int) -> bool:
+    """Say whether so many labels are enough to choose a view by; with fewer, none has been chosen yet."""
+    return n_labels >= _LEAST_LABELS_PER_CLASS * n_classes
 
 
 def _needed(standing: int | None) -> float:

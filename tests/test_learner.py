@@ -60,9 +60,13 @@ def test_each_choice_of_a_view_knows_the_one_before(monkeypatch: pytest.MonkeyPa
         return 0
 
     monkeypatch.setattr("llm_al.learner.best_view", choose)
-    learner = taught()
+    learner = taught(k=12)
     learner.query(TEXTS, k=3)
-    assert told == [None, None, 0]
+    assert told == [None, None], "four labels a class choose nothing"
+    query = learner.query(TEXTS, k=3)
+    learner.teach(query, [GOLD[text] for text in query.texts])
+    learner.query(TEXTS, k=3)
+    assert told == [None, None, None, None, 0]
 
 
 def test_a_used_up_pool_gives_what_is_left() -> None:

@@ -64,6 +64,7 @@ def test_each_round_knows_in_which_view_the_one_before_saw_the_pool(
         return 0
 
     monkeypatch.setattr("llm_al.corpus.best_view", choose)
+    monkeypatch.setattr("llm_al.supervision.can_choose", lambda _n_labels, _n_classes: True)
     project = make_project(budget={"rounds": 2})
     n_told = [len(told) for _ in project.run()]
     assert project.store.read_note(1, "supervision")["view"] == 0

@@ -190,6 +190,8 @@ def test_a_mixture_says_in_which_view_the_pool_was_seen_and_what_taught_the_last
         mixture = Supervision(Watching(), None).mix(view, answers, {}, np.random.default_rng(0), in_use=in_use)
         assert mixture.summary.view == mixture.training_set(world.corpus).view == 1
     assert seen == [False, False, True]
+    few = read_answers(world.people(range(9)), world.corpus, OneCoin(NAMES))
+    assert Supervision(Watching(), None).mix(view, few, {}, np.random.default_rng(0)).summary.view is None
 
 
 def test_a_student_is_given_texts_to_train_itself_on() -> None:
