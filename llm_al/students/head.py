@@ -29,7 +29,6 @@ __all__ = ["FittedHead", "Head"]
 
 _KIND = "head"
 _TENSORS = "model.safetensors"
-_DENSE = 5
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,8 @@ class Head:
         Weight of a label's name, in labels of a person; it enters as one more example of its class. 0 leaves names
         out.
     n_neighbours : int
-        Nearest rows of the training set that are listened to beside the classifier, once it holds five times as many
-        rows that nobody labelled (pseudo-labels) as rows of people: those know the shape of classes that no line cuts
-        out. 0 does without. Held-out rows of trec6, four seeds, mean of the curve with and without: .871 and .859 where
-        `soft` labels the whole pool; .841 and .848 with the 180 labels of `ust`, .845 and .855 with those of `nest`.
+        Nearest rows of the training set that are listened to beside the classifier, once it holds rows that nobody
+        labelled (pseudo-labels): those know the shape of classes that no line cuts out. 0 does without.
     neighbour_share : float
         What they count, in [0, 1).
     max_recalled : int
@@ -160,8 +157,7 @@ class Head:
         of_people = rows if training.is_human is None else rows.at(np.flatnonzero(training.is_human))
         rng = np.random.default_rng(seed)
         linear, temperature = self._fit(rows, of_people, names, rng)
-        is_dense = len(rows.vectors) >= (1 + _DENSE) * len(of_people.vectors)
-        recall = self._recall(rows, rng) if is_dense and len(of_people.vectors) < len(rows.vectors) else None
+        recall = self._recall(rows, rng) if len(of_people.vectors) < len(rows.vectors) else None
         return HeadPart(linear, temperature, recall, view)
 
     def _views(self, vectors: Embeddings, training: TrainingSet) -> tuple[int, ...]:
