@@ -13,7 +13,7 @@ from llm_al.errors import ConfigError, DataError, LabelError, NotFittedError
 from llm_al.pool import PoolView
 from llm_al.protocols import Embedder, FittedStudent, Strategy, Student
 from llm_al.types import RESERVED_LABELS, Label, LabelScheme, Positions, Proba, Scores, TrainingSet
-from llm_al.views import best_view, can_choose, encode_views, view_beside, view_of
+from llm_al.views import FIRST, best_view, can_choose, encode_views, view_beside, view_of
 
 __all__ = ["ActiveLearner", "Query"]
 
@@ -215,7 +215,8 @@ class ActiveLearner:
         vectors = self._embed(texts)
         proba = self._fitted.predict_proba(texts, embeddings=vectors) if self._fitted and len(texts) else None
         groups = np.unique(np.asarray(texts, dtype=object), return_inverse=True)[1] if len(texts) else None
-        view = best_view(vectors[labels >= 0], np.eye(len(self.labels))[labels[labels >= 0]], self._standing_view)
+        # That of the student: the pool of a query need not hold the labelled texts.
+        view = FIRST if self._standing_view is None else self._standing_view
         return PoolView(
             texts,
             view_of(vectors, view),
