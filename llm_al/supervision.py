@@ -19,6 +19,7 @@ from llm_al.pseudo_labels.guard import Guard, Rows
 from llm_al.pseudo_labels.harm import HarmCheck
 from llm_al.pseudo_labels.llm_rows import Labelled, LLMRows
 from llm_al.pseudo_labels.precision import PrecisionEstimate
+from llm_al.pseudo_labels.witness import witnessed
 from llm_al.types import ChooseOwn, Embeddings, Positions, Proba, Source, TrainingSet
 from llm_al.views import can_choose, view_of
 
@@ -153,7 +154,7 @@ class Supervision:
     ----------
     pseudo_labeler : PseudoLabeler
     guard : Guard or None
-        None lets every source in with its own weights.
+        With one a student's own labels are `witnessed` too. None lets every source in with its own weights.
     llm_rows : LLMRows or None
         Learns from LLM answers that no audit covers too, corrected by what people's labels tell of each prompt and
         model. None learns from accepted labels only.
@@ -297,6 +298,8 @@ class Supervision:
 
     def _pseudo(self, view: PoolView, answers: Answers, human: _Part, rng: np.random.Generator) -> _Part:
         chosen = choose(self.pseudo_labeler, view, rng)
+        if self.guard is not None:
+            chosen = witnessed(view, chosen)
         # What people hold to be outside of all labels must not come back through the student.
         chosen = chosen.at(~answers.is_outside[chosen.positions])
         plain, given = chosen.plain, chosen.without

@@ -61,7 +61,14 @@ class World:
             for row in rows
         ]
 
-    def mix(self, supervision: Supervision, annotations: list[Annotation], accepted: dict[int, str]) -> Any:
+    def mix(
+        self,
+        supervision: Supervision,
+        annotations: list[Annotation],
+        accepted: dict[int, str],
+        *,
+        in_use: tuple[Source, ...] = (),
+    ) -> Any:
         corpus = self.corpus
         answers = read_answers(annotations, corpus, OneCoin(NAMES))
         labels, is_open = answers.human.copy(), ~answers.is_asked
@@ -70,7 +77,7 @@ class World:
                 labels[row], is_open[row] = NAMES.index(label), False
         proba = np.full((self.n, 2), 0.5)
         view = PoolView(corpus.texts, corpus.embeddings, 2, labels, is_open, proba)
-        return supervision.mix(view, answers, accepted, np.random.default_rng(0))
+        return supervision.mix(view, answers, accepted, np.random.default_rng(0), in_use=in_use)
 
 
 def test_people_alone_are_taken_as_they_are() -> None:
@@ -105,6 +112,19 @@ def test_the_guard_lets_a_good_source_in_and_keeps_a_harmful_one_out() -> None:
         assert (Source.LLM in mixture.summary.sources) == is_right, mixture.summary.reason
         assert mixture.summary.n_llm == 120
         assert (max(mixture.positions) < 40) == (not is_right)
+
+
+def test_with_a_guard_a_students_own_labels_need_people_for_a_witness() -> None:
+    world = World(n=120, noise=0.3)
+    rows = tuple(range(60, 120))
+    annotations = world.people(range(60))
+    guard = Guard(kept_loss_se=9.0, max_fall_se=9.0)
+    mixture = world.mix(Supervision(Rows(rows, label=0), guard), annotations, {}, in_use=(Source.PSEUDO,))
+    own = mixture.positions[mixture.summary.n_human :]
+    assert Source.PSEUDO in mixture.summary.sources
+    assert world.gold[own].tolist() == [0] * len(own)
+    unguarded = world.mix(Supervision(Rows(rows, label=0), None), annotations, {})
+    assert unguarded.summary.n_pseudo == 60
 
 
 def test_what_people_hold_to_be_outside_never_returns_as_a_pseudo_label() -> None:
