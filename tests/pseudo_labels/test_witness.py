@@ -35,7 +35,7 @@ def test_a_student_that_changed_its_encoder_needs_no_witness() -> None:
 
 def test_labels_that_can_be_given_anew_are_no_students_own() -> None:
     wrong = own([1, 0])
-    taught = Chosen(*wrong.plain, lambda unknown: wrong.targets)
+    taught = Chosen(*wrong.plain, lambda _: wrong.targets)
     assert witnessed(view(), taught) is taught
 
 
