@@ -72,6 +72,30 @@ def test_labels_speak_against_the_view_that_they_were_asked_on(
     assert best_view(vectors.astype(np.float32), np.eye(_C)[classes], standing) == view
 
 
+@pytest.mark.parametrize(
+    ("own", "standing", "view"),
+    [
+        # Leads of .2, 1.8 and 3.9 standard errors.
+        (1.0, None, 1),
+        (1.0, 0, 1),
+        (1.0, 1, 1),
+        (1.4, None, 0),
+        (1.4, 0, 0),
+        (1.4, 1, 1),
+        (2.0, 1, 0),
+    ],
+)
+def test_own_vectors_stand_alone_only_where_they_are_clearly_better(
+    own: float, standing: int | None, view: int
+) -> None:
+    classes = np.arange(_N) % _C
+    vectors = np.random.default_rng(3).normal(size=(_N, 2, _D))
+    for told, by in ((0, own), (1, 1.1)):
+        vectors[:, told, :_C] += by * np.eye(_C)[classes]
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    assert best_view(vectors.astype(np.float32), np.eye(_C)[classes], standing) == view
+
+
 def test_few_labels_a_class_choose_nothing() -> None:
     vectors, targets = _told_by(1)
     assert best_view(vectors[:14], targets[:14]) == 0
