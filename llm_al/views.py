@@ -146,10 +146,10 @@ def best_view(vectors: Embeddings, targets: Proba, standing: int | None = None) 
     .73. Hence `standing`: with 30 typical labels, which no student asked for, the lead is 1.7 to 5.0 on trec6 and -3.5
     to -1.4 on subj (twelve sets each), and in 18 further loops that the first choice went on to rule it stayed between
     .4 and 6.3, and between -4.3 and 1.75. Between own vectors and the average the lead changes sides in some loops of
-    subj (within .6 of a standard error) and on the sample project, which ended at an accuracy of .94 to .95 in rounds on
-    own vectors alone and at .97 in those on both; on agnews (1.3 and more for the average) and
-    banking77 (more than 1 for own vectors) it never does. Both together where neither is clearly better: subj, held-out
-    rows, mean of six loops and of the curve, .912 against .911.
+    subj (within .6 of a standard error) and on the sample project, whose rounds on own vectors alone were right on .94
+    to .95 and those on both on .97; on agnews (1.3 and more for the average) and banking77 (more than 1 for own
+    vectors) it never does. Both together where neither is clearly better: subj, held-out rows, mean of six loops and of
+    the curve, .912 against .911.
 
     References
     ----------
