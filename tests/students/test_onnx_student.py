@@ -83,7 +83,7 @@ def test_the_student_itself_is_left_alone(fitted: FittedTransformer, tmp_path: P
 
 
 def test_a_head_brings_its_encoder_along(tiny_encoder: str, learned: TrainingSet, tmp_path: Path) -> None:
-    head = Head(tiny_encoder, kind="logistic").fit(learned, labels=LABELS, seed=0)
+    head = Head(tiny_encoder, kind="logistic", layers=False).fit(learned, labels=LABELS, seed=0)
     exported = export(head, tmp_path / "onnx", EXACT)
     np.testing.assert_allclose(exported.predict_proba(NEW[:3]), head.predict_proba(NEW[:3]), atol=1e-5)
 
@@ -153,7 +153,7 @@ def test_a_student_of_another_kind_cannot_be_exported(exported: Path, tmp_path: 
 def test_an_encoder_that_does_not_pool_by_the_mean_is_refused(
     tiny_encoder: str, learned: TrainingSet, tmp_path: Path
 ) -> None:
-    head = Head(tiny_encoder, kind="logistic").fit(learned, labels=LABELS, seed=0)
+    head = Head(tiny_encoder, kind="logistic", layers=False).fit(learned, labels=LABELS, seed=0)
     first = FittedHead(head.parts, LABELS, head.student)
     encoder: Any = first.encoder
     encoder[1].pooling_mode = "cls"
