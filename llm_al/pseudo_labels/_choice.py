@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from llm_al.errors import ConfigError
 from llm_al.pool import PoolView
 from llm_al.protocols import PseudoLabeler
-from llm_al.pseudo_labels._head import fit_head
+from llm_al.pseudo_labels._head import fit_head, predict_head
 from llm_al.types import Positions, Proba
 
 Floats = NDArray[np.float64]
@@ -86,6 +86,16 @@ def fit_labelled(view: PoolView) -> Floats:
     # Small fits: several threads gain little on an idle machine and lose tenfold on a busy one.
     with threadpool_limits(limits=1, user_api="blas"):
         return fit_head(view.embeddings[rows], np.eye(view.n_classes)[view.labels[rows]], np.ones(len(rows)))
+
+
+def is_verified(view: PoolView, rows: Positions, classes: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Mark the rows to which a quick head of the known labels alone gives their class too, shape (m,).
+
+    With rows there must be a known label.
+    """
+    if not len(rows):
+        return np.zeros(0, dtype=np.bool_)
+    return np.asarray(predict_head(fit_labelled(view), view.embeddings[rows]).argmax(axis=1) == classes)
 
 
 def entropy(proba: Proba) -> Floats:

@@ -79,7 +79,7 @@ class Guard:
 
     No label may know the row that it is tested on. A source whose labels depend on people's is given anew in each
     fold, by `Rows.without`, as those of propagation are; pseudo-labels that cannot be are given by the head of the
-    fold, which is why the student learns only from those that a head of people's labels gives too
+    fold, which is why the student learns only from those that a head of the known labels gives too
     (`llm_al.pseudo_labels.witness`).
 
     Parameters

@@ -7,8 +7,7 @@ import numpy as np
 
 from llm_al.errors import ConfigError
 from llm_al.pool import PoolView
-from llm_al.pseudo_labels._choice import Choice, Floats, check, entropy, fit_labelled, nothing, one_hot, sub_pool
-from llm_al.pseudo_labels._head import predict_head
+from llm_al.pseudo_labels._choice import Choice, Floats, check, entropy, is_verified, nothing, one_hot, sub_pool
 from llm_al.types import Proba
 
 __all__ = ["Verips"]
@@ -65,10 +64,8 @@ class Verips:
             return nothing(view)
         rows = rows[self._certainty(view.proba[rows]) >= self.threshold]
         predicted = view.proba[rows].argmax(axis=1)
-        if len(rows):
-            is_verified = predict_head(fit_labelled(view), view.embeddings[rows]).argmax(axis=1) == predicted
-            rows, predicted = rows[is_verified], predicted[is_verified]
-        return one_hot(view, rows, predicted, np.ones(len(rows)))
+        kept = is_verified(view, rows, predicted)
+        return one_hot(view, rows[kept], predicted[kept], np.ones(int(kept.sum())))
 
     def _certainty(self, proba: Proba) -> Floats:
         if self.measure == "entropy":

@@ -1,10 +1,7 @@
 """Keep a student's own labels from confirming themselves round after round."""
 
-from threadpoolctl import threadpool_limits
-
 from llm_al.pool import PoolView
-from llm_al.pseudo_labels._choice import Chosen, fit_labelled
-from llm_al.pseudo_labels._head import predict_head
+from llm_al.pseudo_labels._choice import Chosen, is_verified
 
 __all__ = ["witnessed"]
 
@@ -14,7 +11,7 @@ def witnessed(view: PoolView, chosen: Chosen) -> Chosen:
 
     A student that learned from its own labels gives them again, right or wrong, while people's labels that speak
     against them are few beside them. The head has never seen one of them. It is also what the guard lets give them in
-    its folds, so that what it tests is what the student learns from.
+    its folds, so that what it tests is what the student learns from. `Verips` asks such a head of its own accord.
 
     Parameters
     ----------
@@ -31,8 +28,6 @@ def witnessed(view: PoolView, chosen: Chosen) -> Chosen:
     and .854, .854 and .877. Two loops fell or stayed low by it: one from .862 to .818 when it began to learn from its
     own labels, one began at .693 with 30 labels and ended at .767, where people's labels alone ended at .885.
     """
-    if not len(chosen) or chosen.without is not None or view.is_outgrown:
+    if chosen.without is not None or view.is_outgrown:
         return chosen
-    with threadpool_limits(limits=1, user_api="blas"):
-        said = predict_head(fit_labelled(view), view.embeddings[chosen.positions])
-    return chosen.at(said.argmax(axis=1) == chosen.targets.argmax(axis=1))
+    return chosen.at(is_verified(view, chosen.positions, chosen.targets.argmax(axis=1)))
