@@ -19,7 +19,28 @@ EAST, NORTH = [1.0, 0.0], [0.0, 1.0]
 A, B = [0.96, 0.04], [0.04, 0.96]
 
 
-def test_rows_that_are_predicted_like_their_labelled_neighbour_come_first():
+def crowd(n_near, n_far):
+    """One labelled row, `n_near` predicted just as it is, `n_far` predicted less surely."""
+    n = 1 + n_near + n_far
+    proba = [A] * (1 + n_near) + [[0.91, 0.09]] * n_far
+    return view(proba, [EAST] * n, [0] + [-1] * (n - 1))
+
+
+def test_what_diverges_less_is_drawn_sooner_but_not_alone():
+    pool, doubtful = crowd(50, 50), [[0.6, 0.4], EAST, -1]
+    pool = view([*pool.proba, doubtful[0]], [*pool.embeddings, doubtful[1]], [*pool.labels, doubtful[2]])
+    drawn = [
+        Nest(n_neighbours=1, n_per_label=20).pseudo_label(pool, np.random.default_rng(seed))[0] for seed in range(20)
+    ]
+    assert {len(rows) for rows in drawn} == {20}
+    shares = [np.mean(rows > 50) for rows in drawn]
+    # The doubtful row has the greatest divergence, .64; the others have .00 and .02: about as many of either.
+    assert 0.3 < np.mean(shares) < 0.5
+    assert len(set(map(tuple, drawn))) == 20
+    assert all(rows.tolist() == sorted(set(rows.tolist())) for rows in drawn)
+
+
+def test_rows_predicted_unlike_their_labelled_neighbour_come_last():
     pool = view([A, B, A, B, B, A], [EAST, NORTH, EAST, NORTH, EAST, NORTH], [0, 1, -1, -1, -1, -1])
     rows, targets, weights = choose(pool, n_neighbours=1, n_per_label=1)
     assert rows.tolist() == [2, 3]
@@ -29,13 +50,16 @@ def test_rows_that_are_predicted_like_their_labelled_neighbour_come_first():
     assert choose(pool, n_neighbours=1)[0].tolist() == [2, 3, 4, 5]
 
 
-def test_the_least_divergent_are_taken_before_the_doubtful_are_left_out():
+def test_the_doubtful_take_no_places():
     doubt = [0.7, 0.3]
     pool = view([doubt, B, doubt, doubt, A], [EAST, NORTH, EAST, EAST, EAST], [0, 1, -1, -1, -1])
-    # Rows 2 and 3 diverge least, take both places, and fall: .7 is below .9.
-    assert not len(choose(pool, n_neighbours=1, n_per_label=1)[0])
-    assert choose(pool, n_neighbours=1, n_per_label=1, min_confidence=0.5)[0].tolist() == [2, 3]
-    assert choose(pool, n_neighbours=1, n_per_label=1.5)[0].tolist() == [4]
+    assert choose(pool, n_neighbours=1, n_per_label=1)[0].tolist() == [4]
+    assert choose(pool, n_neighbours=1, min_confidence=0.99)[0].tolist() == []
+
+
+def test_rows_that_all_diverge_alike_are_drawn_too():
+    rows = choose(crowd(30, 0), n_neighbours=1)[0]
+    assert len(rows) == 10 and len(set(rows.tolist())) == 10
 
 
 def test_divergence_matches_a_calculation_by_hand():
