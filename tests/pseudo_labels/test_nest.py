@@ -59,7 +59,7 @@ def test_the_doubtful_take_no_places():
 
 def test_rows_that_all_diverge_alike_are_drawn_too():
     rows = choose(crowd(30, 0), n_neighbours=1)[0]
-    assert len(rows) == 10 and len(set(rows.tolist())) == 10
+    assert len(rows) == len(set(rows.tolist())) == 10
 
 
 def test_divergence_matches_a_calculation_by_hand():
