@@ -54,6 +54,7 @@ def _add_peers(parser: argparse.ArgumentParser) -> None:
 def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder with <dataset>/train.csv.gz and test.csv.gz")
     parser.add_argument("--datasets", nargs="+", default=["trec6"])
+    parser.add_argument("--without", nargs="+", default=[], metavar="LABEL", help="leave out the rows of these labels")
     parser.add_argument("--protocol", choices=sorted(PROTOCOLS), default="hast")
     parser.add_argument("--encoder", default="offline", help="hub name, local folder, or 'offline'")
     parser.add_argument("--seeds", type=int, default=3)

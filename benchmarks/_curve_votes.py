@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,27 +77,20 @@ def narrowed(place: Place, path: Path) -> Place:
     """Return the part of a data set whose labels the LLMs were offered: all, or the known ones of an open set."""
     task, named = place.task, {str(row["gold"]) for row in lines_of(path)} - {OUTSIDE}
     kept = np.array([i for i, label in enumerate(task.labels) if label in named], dtype=np.intp)
-    if len(kept) == len(task.labels):
-        return place
     if len(kept) < 2:
         raise SystemExit(f"{path.name} has {len(kept)} labels of {task.name}; give a file of that data set")
-    pool, test = np.flatnonzero(np.isin(task.gold, kept)), np.flatnonzero(np.isin(task.test_gold, kept))
-    smaller = Task(
-        f"{task.name}-{len(kept)}",
-        tuple(task.labels[i] for i in kept),
-        [task.texts[i] for i in pool],
-        np.searchsorted(kept, task.gold[pool]),
-        [task.test_texts[i] for i in test],
-        np.searchsorted(kept, task.test_gold[test]),
-    )
-    return replace(
-        place,
-        task=smaller,
-        vectors=place.vectors[pool],
-        test_vectors=place.test_vectors[test],
-        label_vectors=place.label_vectors[kept],
-        groups=place.groups[pool],
-    )
+    return place.keeping(kept)
+
+
+def without(place: Place, labels: Sequence[str]) -> Place:
+    """Return a data set without the rows of some labels."""
+    unknown = sorted(set(labels) - set(place.task.labels))
+    if unknown:
+        raise SystemExit(f"{place.task.name} has no label {unknown[0]!r}; give some of its own with --without")
+    kept = np.array([i for i, label in enumerate(place.task.labels) if label not in labels], dtype=np.intp)
+    if len(kept) < 2:
+        raise SystemExit(f"--without leaves {len(kept)} labels of {place.task.name}; leave at least 2")
+    return place.keeping(kept)
 
 
 def read_replay(path: Path, task: Task) -> Replay:

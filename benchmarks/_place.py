@@ -79,6 +79,29 @@ class Place:
         task = replace(self.task, texts=[self.task.texts[int(row)] for row in rows], gold=self.task.gold[rows])
         return replace(self, task=task, vectors=self.vectors[rows], groups=self.groups[rows])
 
+    def keeping(self, kept: Positions) -> "Place":
+        """Return the rows of some classes alone, by their ascending indices; of all of them, the place as it is."""
+        task = self.task
+        if len(kept) == len(task.labels):
+            return self
+        pool, test = np.flatnonzero(np.isin(task.gold, kept)), np.flatnonzero(np.isin(task.test_gold, kept))
+        smaller = Task(
+            f"{task.name}-{len(kept)}",
+            tuple(task.labels[i] for i in kept),
+            [task.texts[i] for i in pool],
+            np.searchsorted(kept, task.gold[pool]),
+            [task.test_texts[i] for i in test],
+            np.searchsorted(kept, task.test_gold[test]),
+        )
+        return replace(
+            self,
+            task=smaller,
+            vectors=self.vectors[pool],
+            test_vectors=self.test_vectors[test],
+            label_vectors=self.label_vectors[kept],
+            groups=self.groups[pool],
+        )
+
     def first(self, n: int, seed: int, cold_start: str) -> Positions:
         """Return the n rows that are labelled first, the same for every learner of a seed."""
         nothing = np.full(len(self.task.texts), -1, dtype=np.int64)

@@ -13,7 +13,7 @@ from _curve_options import parse
 from _curve_ours import Recipe, run_ours
 from _curve_speed import one_round, prediction_speed
 from _curve_store import Runs
-from _curve_votes import Replay, narrowed, read_replay
+from _curve_votes import Replay, narrowed, read_replay, without
 from _data import read_task, sample_task
 from _peers import run_peer, settings_of
 from _place import Place, digest, place_of
@@ -102,11 +102,14 @@ def _use_threads(n: int | None) -> None:
 
 
 def places_of(options: argparse.Namespace) -> Iterator[Place]:
-    """Read and embed the data sets one after the other; a recorded open set narrows them to its known labels."""
+    """Read and embed the data sets one after the other, without labels that are to be left out.
+
+    A recorded open set narrows them to its known labels.
+    """
     names = ["sample"] if options.quick else options.datasets
     for name in names:
         task = sample_task() if options.quick else read_task(options.data, name)
-        place = place_of(task, resolve(options.encoder), options.cache)
+        place = without(place_of(task, resolve(options.encoder), options.cache), options.without)
         yield narrowed(place, options.llm_replay) if options.llm_replay else place
 
 

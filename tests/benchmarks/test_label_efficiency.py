@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,25 @@ def _made_up_place(scripts: Any, n: int = 60) -> Any:
     task = data.Task("made up", ("x", "y"), texts, gold, tests, test_gold)
     names = np.eye(3, dtype=np.float32)[:2]
     return place.Place(task, vectors(gold), vectors(test_gold), names, "offline", np.arange(n))
+
+
+def test_rows_of_some_labels_are_left_out_of_pool_and_test(scripts: Any) -> None:
+    votes, place, data = scripts("_curve_votes"), _made_up_place(scripts), scripts("_data")
+    gold, test_gold = np.arange(60) % 3, np.arange(10) % 3
+    task = data.Task("made up", ("x", "outside", "y"), place.task.texts, gold, place.task.test_texts, test_gold)
+    wider = replace(place, task=task, label_vectors=np.eye(3, dtype=np.float32))
+    kept = votes.without(wider, ["outside"])
+    assert (kept.task.name, kept.task.labels) == ("made up-2", ("x", "y"))
+    assert kept.task.texts == [f"text {i}" for i in range(60) if i % 3 != 1]
+    assert kept.task.gold.tolist() == [i % 3 // 2 for i in range(60) if i % 3 != 1]
+    assert kept.task.test_texts == [f"test {i}" for i in range(10) if i % 3 != 1]
+    np.testing.assert_array_equal(kept.vectors, wider.vectors[gold != 1])
+    np.testing.assert_array_equal(kept.label_vectors, np.eye(3)[[0, 2]])
+    assert votes.without(wider, []) is wider
+    with pytest.raises(SystemExit, match="made up has no label 'z'; give some of its own with --without"):
+        votes.without(wider, ["z"])
+    with pytest.raises(SystemExit, match="--without leaves 1 labels of made up; leave at least 2"):
+        votes.without(wider, ["x", "y"])
 
 
 def test_ours_is_tested_within_a_query_and_goes_on_as_if_it_had_not_been(scripts: Any) -> None:
