@@ -98,7 +98,10 @@ class StudentFiles:
         return self.load(self.path(number))
 
     def predict(self, number: int, corpus: Corpus, progress: Progress) -> None:
-        """Predict pool and test split with the student of a round, if it has one, and keep it."""
+        """Predict pool and test split with the student of a round, if it has one, and keep it.
+
+        A student that goes on in the next round, with what it said in this one, is given the chance to write that down.
+        """
         if not self.path(number).exists():
             return
         student, names = self.fitted(number), corpus.scheme.names
@@ -107,6 +110,9 @@ class StudentFiles:
         if corpus.test is not None:
             test = student.predict_proba(corpus.test.texts, embeddings=corpus.test.vectors)
             self._keep("test", number, names, _by_name(test, student.labels, names))
+        remember = getattr(student, "remember", None)
+        if remember is not None:
+            remember(self.path(number))
 
     def pool_proba(self, number: int, corpus: Corpus) -> Proba | None:
         """Return shape (n, c), or None for a round without a student."""

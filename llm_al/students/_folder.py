@@ -1,6 +1,7 @@
 """A student on disk: one folder, complete or absent."""
 
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -17,7 +18,18 @@ from safetensors.numpy import load_file, save_file
 
 from llm_al.errors import StorageFullError, StudentError
 
-__all__ = ["HEADER", "Header", "new_folder", "read_arrays", "read_header", "write_arrays", "write_header"]
+__all__ = [
+    "HEADER",
+    "Header",
+    "new_folder",
+    "read_arrays",
+    "read_header",
+    "replace_arrays",
+    "write_arrays",
+    "write_header",
+]
+
+_log = logging.getLogger(__name__)
 
 HEADER = "student.json"
 _FORMAT = 1
@@ -110,6 +122,23 @@ def read_header(folder: Path) -> Header:
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays as safetensors."""
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+
+
+def replace_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays, whole or not at all, in the place of what was there; no arrays leave it.
+
+    For what can be made again: a full disk is no error, and leaves what was there.
+    """
+    if not arrays:
+        return
+    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.new")
+    try:
+        write_arrays(fresh, arrays)
+        fresh.replace(path)
+    except (OSError, SafetensorError):
+        _log.warning("%s could not be written; what it holds will be made again", path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from llm_al.errors import StudentError
 from llm_al.protocols import FittedStudent
+from llm_al.students._folder import read_arrays, replace_arrays
 from llm_al.students._said import Said
 from llm_al.students.saved import load
 from llm_al.types import Proba
 
-__all__ = ["Tuned", "read_tuned", "told", "weights_of", "with_earlier", "write_tuned"]
+__all__ = ["Tuned", "read_tuned", "told", "weights_of", "with_earlier", "write_said", "write_tuned"]
+
+_SAID = "said.safetensors"
 
 _TAUGHT_WEIGHT, _OWN_WEIGHT = 2.0, 1.0
 
@@ -76,9 +80,19 @@ def told(tuned: Sequence[Tuned]) -> dict[str, Any]:
 
 
 def write_tuned(folder: Path, tuned: Sequence[Tuned]) -> None:
-    """Save each in a folder of its own."""
+    """Save each in a folder of its own, with what it has said."""
     for name, one in zip(_names(len(tuned)), tuned, strict=True):
         one.student.save(folder / name)
+    write_said(folder, tuned)
+
+
+def write_said(folder: Path, tuned: Sequence[Tuned]) -> None:
+    """Write what each has said beside it, in the place of what was there.
+
+    It only saves time: where it cannot be written, texts are read again.
+    """
+    for name, one in zip(_names(len(tuned)), tuned, strict=True):
+        replace_arrays(folder / name / _SAID, one.said.arrays())
 
 
 def read_tuned(folder: Path, said: Mapping[str, Any], n_labels: Sequence[int]) -> tuple[Tuned, ...]:
@@ -99,7 +113,16 @@ def read_tuned(folder: Path, said: Mapping[str, Any], n_labels: Sequence[int]) -
     """
     taught = said.get("taught", [said.get("is_taught", False)] * len(n_labels))
     parts = zip(_names(len(n_labels)), n_labels, taught, strict=True)
-    return tuple(Tuned(load(folder / name), int(n), bool(is_taught)) for name, n, is_taught in parts)
+    return tuple(
+        Tuned(load(folder / name), int(n), bool(is_taught), _read_said(folder / name)) for name, n, is_taught in parts
+    )
+
+
+def _read_said(folder: Path) -> Said:
+    try:
+        return Said.from_arrays(read_arrays(folder / _SAID))
+    except StudentError:
+        return Said()
 
 
 def _names(n_tuned: int) -> list[str]:

@@ -14,7 +14,7 @@ from llm_al.students._cross_fit import cross_fitted, human_rows, temperature_of,
 from llm_al.students._folder import Header, new_folder, read_header, write_header
 from llm_al.students._material import rows_of
 from llm_al.students._parts import make_part
-from llm_al.students._tuned import Tuned, read_tuned, told, weights_of, with_earlier, write_tuned
+from llm_al.students._tuned import Tuned, read_tuned, told, weights_of, with_earlier, write_said, write_tuned
 from llm_al.students.calibration import logits_from, pooled, scaled_proba
 from llm_al.students.distilled import soft_training_set
 from llm_al.students.head import FittedHead, Head
@@ -346,6 +346,10 @@ class FittedBlend:
             write_header(fresh, Header(_KIND, self.labels, 1.0, settings))
             self.head.save(fresh / "head")
             write_tuned(fresh, self.tuned)
+
+    def remember(self, folder: Path) -> None:
+        """Add what the encoders have said of texts to the saved student in `folder`, so that it reads no text again."""
+        write_said(Path(folder), self.tuned)
 
     @classmethod
     def load(cls, folder: Path) -> "FittedBlend":

@@ -13,7 +13,7 @@ from llm_al.students.blend import Blend, FittedBlend, Share
 from llm_al.students.calibration import pooled
 from llm_al.students.head import FittedHead
 from llm_al.students.saved import why_chosen
-from llm_al.students.transformer import Transformer
+from llm_al.students.transformer import FittedTransformer, Transformer
 from llm_al.types import TrainingSet
 from llm_al.views import AVERAGE, FIRST, FIRST_TOKEN
 from tests.students.conftest import FAST, perfect_vectors, useless_vectors
@@ -177,6 +177,39 @@ def test_encoders_of_earlier_rounds_keep_a_say(tiny_encoder: str, two_topics: Tr
         load(tmp_path / "student").predict_proba(training.texts, embeddings=vectors),
         newest.predict_proba(training.texts, embeddings=vectors),
     )
+
+
+def test_a_saved_student_reads_no_text_that_its_encoders_have_read(
+    tiny_encoder: str, two_topics: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, folder = useless_vectors(two_topics), tmp_path / "student"
+    recipe = Blend(tiny_encoder, **FAST, n_earlier=1)
+    recipe.fit(replace(training, is_human=np.arange(12) < 10), labels=LABELS, seed=0).save(folder)
+    first: Any = load(folder)
+    told = first.predict_proba(training.texts, embeddings=training.embeddings)
+    first.remember(folder)
+    read: list[list[str]] = []
+    plain = FittedTransformer.predict_proba
+
+    def watched(self: FittedTransformer, texts: Any, **named: Any) -> Any:
+        read.append(list(texts))
+        return plain(self, texts, **named)
+
+    previous = load(folder)
+    newest: Any = recipe.fit_from(previous, training, labels=LABELS, seed=1)
+    newest.save(tmp_path / "newest")
+    monkeypatch.setattr(FittedTransformer, "predict_proba", watched)
+    np.testing.assert_array_equal(previous.predict_proba(training.texts, embeddings=training.embeddings), told)
+    assert read == []
+    # Of the next round's, only the new one reads them.
+    load(tmp_path / "newest").predict_proba(training.texts, embeddings=training.embeddings)
+    assert read == [list(training.texts)]
+    # Where the file is lost or damaged, they are read again.
+    (folder / "transformer" / "said.safetensors").write_bytes(b"no")
+    np.testing.assert_allclose(
+        load(folder).predict_proba(training.texts, embeddings=training.embeddings), told, atol=1e-6
+    )
+    assert len(read) == 2
 
 
 def test_no_encoder_is_kept_where_none_is_wanted_or_labels_are_others(
