@@ -96,6 +96,35 @@ def test_own_vectors_stand_alone_only_where_they_are_clearly_better(
     assert best_view(vectors.astype(np.float32), np.eye(_C)[classes], standing) == view
 
 
+def _led_by_first_token(n: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
+    """Return vectors of three views that tell little, targets, and the lead of the first token in standard errors."""
+    classes = np.arange(n) % 2
+    vectors = np.random.default_rng(seed).normal(size=(n, 3, _D))
+    vectors[:, 1, :2] += 0.3 * np.eye(2)[classes]
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    targets = np.eye(2)[classes]
+    own, average, first = (errors_left_out(vectors[:, i], targets) for i in range(3))
+    gain = min(own, average, key=lambda each: float(each.mean())) - first
+    return vectors.astype(np.float32), targets, float(gain.mean() / gain.std() * n**0.5)
+
+
+def test_the_first_token_has_to_wait_for_thirty_labels() -> None:
+    vectors, targets = _told_by(2, n=30, n_views=3)
+    assert best_view(vectors, targets) == 2
+    assert best_view(vectors[:29], targets[:29]) != 2
+    assert best_view(vectors[:29], targets[:29], standing=2) != 2
+
+
+@pytest.mark.parametrize("n", [60, 100, 101, 200])
+def test_with_few_labels_less_is_enough_to_leave_the_first_token(n: int) -> None:
+    leads = {seed: _led_by_first_token(n, seed) for seed in range(60)}
+    stayed = {seed: best_view(*found[:2], standing=2) == 2 for seed, found in leads.items()}
+    least = -1.0 if n <= 100 else -3.0
+    assert stayed == {seed: found[2] > least for seed, found in leads.items()}
+    assert set(stayed.values()) == {True, False} or n > 100
+    assert any(-3.0 < found[2] < -1.0 for found in leads.values())
+
+
 def test_few_labels_a_class_choose_nothing() -> None:
     vectors, targets = _told_by(1)
     assert best_view(vectors[:14], targets[:14]) == 0
