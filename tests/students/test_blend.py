@@ -226,12 +226,12 @@ def test_no_encoder_is_kept_where_none_is_wanted_or_labels_are_others(
 
 
 def _with_views(training: TrainingSet, told_by: int) -> TrainingSet:
-    """Put the vectors into one of three views, where the others say nothing."""
+    """Put the vectors into one of three views, which the loop has chosen, where the others say nothing."""
     own = useless_vectors(training).embeddings
     assert training.embeddings is not None
     assert own is not None
     views = [training.embeddings if view == told_by else own for view in range(3)]
-    return replace(training, embeddings=np.stack(views, axis=1))
+    return replace(training, embeddings=np.stack(views, axis=1), view=told_by)
 
 
 def _with_unlabelled(training: TrainingSet) -> TrainingSet:
