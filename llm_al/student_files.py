@@ -63,6 +63,9 @@ class StudentFiles:
         for pattern in (".*.new", ".*.old"):
             for leftover in self.folder.glob(pattern):
                 shutil.rmtree(leftover, ignore_errors=True)
+        # What a student was writing down, beside one of its parts.
+        for leftover in self.folder.glob("*/*/.*.new"):
+            leftover.unlink(missing_ok=True)
         self.cache.remove_leftovers()
 
     def train(self, number: int, training: TrainingSet, labels: tuple[str, ...], *, seed: int) -> None:

@@ -152,7 +152,7 @@ def best_view(vectors: Embeddings, targets: Proba, standing: int | None = None) 
     error in 2 of 64 sets of 10 to 25 typical ones, by 2.1 at most (-.5 at most in 32 of 30 and 40; on trec6 1.6 and
     more in 48 of 30 to 40). A loop that took it there with 25 was right on .61 and, until it left at 150 labels, on .76
     at most, where others were on .92: its lead was -.8 at 50 labels and -1.7 at 75. On trec6, where it is right to
-    stay, the lead falls below 0 with 325 labels and more, to -1.9 at least (three loops up to 525). Between own vectors
+    stay, the lead falls below 0 with 350 labels and more, to -1.9 at least (three loops up to 525). Between own vectors
     and the average the lead changes sides in some loops of subj (within .6 of a standard error) and on the sample
     project, whose rounds on own vectors alone were right on .94 to .95 and those on both on .97; on agnews (1.3 and
     more for the average) and banking77 (more than 1 for own vectors) it never does. Both together where neither is

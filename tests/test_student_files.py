@@ -55,3 +55,15 @@ def test_a_student_may_write_down_what_it_said_once_all_is_predicted(tmp_path: P
     # A round without a student predicts nothing.
     students.predict(2, corpus, lambda *_: None)
     assert students.pool_proba(2, corpus) is None
+
+
+def test_what_killed_processes_had_begun_to_write_is_deleted(tmp_path: Path) -> None:
+    students = StudentFiles(Remembering(), tmp_path / "models", lambda _folder: Remembering(), Artefacts(tmp_path))
+    part = students.path(1) / "transformer"
+    part.mkdir(parents=True)
+    (students.folder / ".round-0002.1.new").mkdir()
+    (part / ".said.safetensors.1.new").write_bytes(b"half")
+    (part / "said.safetensors").write_bytes(b"whole")
+    students.remove_leftovers()
+    assert [found.name for found in part.iterdir()] == ["said.safetensors"]
+    assert [found.name for found in students.folder.iterdir()] == ["round-0001"]
