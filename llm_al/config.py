@@ -82,8 +82,8 @@ class StrategySettings(Section):
 class StudentSettings(Section):
     """The classifier that is trained each round."""
 
-    name: str = "transformer"
-    """`transformer` (fine-tuned), `head` (linear, on frozen embeddings), `auto` (the better of the two by
+    name: str = "head"
+    """`head` (linear, on frozen embeddings), `transformer` (fine-tuned), `auto` (the better of the two by
     cross-validation on people's labels), `blend` (both, mixed), `setfit`, `distilled`, or a plug-in."""
     model: str | None = None
     """Hub name or local folder of the encoder; None takes the embedder's."""

@@ -49,7 +49,7 @@ class ActiveLearner:
     descriptions : mapping of str to str, or None
         What labels mean, by name; names and descriptions are a prior for labels without examples.
     student : str or Student
-        Registered name (``"transformer"``, ``"head"``, ``"setfit"``, ``"auto"``, ``"blend"``, ``"distilled"``) or an
+        Registered name (``"head"``, ``"transformer"``, ``"setfit"``, ``"auto"``, ``"blend"``, ``"distilled"``) or an
         object with ``fit``. A ``head`` predicts before the first label, from the labels' names.
     strategy : str or Strategy
         ``"scorer+selector"`` or an object with ``query``.
@@ -80,7 +80,7 @@ class ActiveLearner:
         labels: Sequence[str],
         *,
         descriptions: Mapping[str, str] | None = None,
-        student: str | Student = "transformer",
+        student: str | Student = "head",
         strategy: str | Strategy = "margin+diverse",
         encoder: str = "sentence-transformers/all-MiniLM-L6-v2",
         embedder: Embedder | None = None,
