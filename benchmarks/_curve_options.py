@@ -40,6 +40,7 @@ def _add_ours(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--llm-voters", nargs="+", default=["all"], help="'all' together, 'each' alone, or names in the file"
     )
+    parser.add_argument("--catch-all", metavar="LABEL", help="ours is told that this label is for everything else")
     parser.add_argument("--full", action="store_true", help="also fine-tune on all labels; the head always is")
 
 

@@ -43,6 +43,8 @@ class Recipe:
         point is that student's, and the loop goes on without it.
     distil_at : tuple of int
         Numbers of labels at which it does; none of them means every point.
+    catch_all : str or None
+        The label of everything else, where the learner is told of it.
     options : mapping
         Constructor fields of a part, by its name.
     """
@@ -55,12 +57,15 @@ class Recipe:
     subpool: int | None = None
     distil: int | None = None
     distil_at: tuple[int, ...] = ()
+    catch_all: str | None = None
     options: Options = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """How the learner is called in the results."""
         parts = [self.student, self.strategy, self.self_training, *([self.replay.name] if self.replay else [])]
+        if self.catch_all:
+            parts.append(f"catch-all {self.catch_all}")
         if self.distil:
             parts.append(f"distilled at {', '.join(map(str, self.distil_at)) or 'each point'}")
         return f"llm_al {', '.join(parts)}"
@@ -121,6 +126,8 @@ class Learner:
     """
 
     def __init__(self, place: Place, recipe: Recipe, run: Run) -> None:
+        if recipe.catch_all is not None:
+            place = replace(place, catch_all=place.task.labels.index(recipe.catch_all))
         self.place, self.recipe, self.run = place, recipe, run
         self.student = recipe.make_student(place.folder)
         self.strategy = recipe.make_strategy()
@@ -252,7 +259,9 @@ class Learner:
 
 def _corpus(place: Place) -> Corpus:
     ids = [str(i) for i in range(len(place.task.texts))]
-    scheme = LabelScheme(tuple(Label(name) for name in place.task.labels))
+    labels = place.task.labels
+    catch_all = None if place.catch_all is None else labels[place.catch_all]
+    scheme = LabelScheme(tuple(Label(name) for name in labels), catch_all=catch_all)
     vectors, groups = place.vectors, place.groups
     return Corpus(scheme, ids, place.task.texts, vectors, groups, label_vectors=place.label_vectors)
 

@@ -29,6 +29,8 @@ class Place:
     folder : str
     groups : ndarray of shape (n,)
         Number of the text, alike for texts that differ in case or spaces only.
+    catch_all : int or None
+        Class of texts that fit no other one, where ours is told of it. Peers know no such thing.
     """
 
     task: Task
@@ -37,6 +39,7 @@ class Place:
     label_vectors: Embeddings
     folder: str
     groups: NDArray[np.int64]
+    catch_all: int | None = None
 
     @property
     def embeddings(self) -> Embeddings:
@@ -70,6 +73,7 @@ class Place:
             view_of(self.label_vectors, view),
             view=view,
             beside=view_beside(self.vectors, view),
+            catch_all=self.catch_all,
         )
 
     def at(self, rows: Positions) -> "Place":

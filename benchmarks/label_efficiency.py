@@ -29,6 +29,10 @@ class Bench:
     """One data set, with what the command line asks for."""
 
     def __init__(self, place: Place, options: argparse.Namespace) -> None:
+        if options.catch_all not in (None, *place.task.labels):
+            raise SystemExit(
+                f"{place.task.name} has no label {options.catch_all!r}; name one of its own at --catch-all"
+            )
         self.place, self.options = place, options
         self.budget = PROTOCOLS[options.protocol].of(len(place.task.labels))
         self.recipes = list(_recipes(options, _replays(place, options)))
@@ -92,6 +96,7 @@ def _recipes(options: argparse.Namespace, replays: Sequence[Replay | None]) -> I
                         subpool=options.subpool,
                         distil=options.distil,
                         distil_at=tuple(options.distil_at),
+                        catch_all=options.catch_all,
                         options=options.options,
                     )
 

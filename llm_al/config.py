@@ -200,6 +200,9 @@ class ProjectConfig(Section):
     """Names, or `name` with `description`."""
     labels_are_closed: bool = False
     """Every text fits one of the labels: LLMs are not offered `none_of_these`."""
+    catch_all: str | None = None
+    """The label of texts that fit no other label, where there is one (`other`). Such texts have little in common:
+    examples are looked for from the start, and pseudo-labels have no say in it."""
     guidelines: str | None = "guidelines.md"
     """The page for annotators; part of every prompt."""
     seed: int = Field(0, ge=0, lt=2**32)
@@ -228,7 +231,7 @@ class ProjectConfig(Section):
     def scheme(self, guidelines: str = "") -> LabelScheme:
         """Return the label scheme; raises `LabelError` if the list is wrong."""
         labels = tuple(Label(item.name, item.description) for item in self.labels)
-        return LabelScheme(labels, guidelines, is_open=not self.labels_are_closed)
+        return LabelScheme(labels, guidelines, is_open=not self.labels_are_closed, catch_all=self.catch_all)
 
 
 def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:

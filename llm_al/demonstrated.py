@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llm_al.answers import NO_LABEL, Answers
+from llm_al.bank import LabelledBank
 from llm_al.corpus import Corpus
 from llm_al.protocols import Refine
-from llm_al.types import NONE_OF_THESE, LabelledBank, Proba
+from llm_al.types import NONE_OF_THESE, Proba
 
 __all__ = ["agreed_labels", "labelled_bank"]
 

@@ -48,6 +48,8 @@ class ActiveLearner:
         At least two names; their order fixes the columns of `predict_proba`.
     descriptions : mapping of str to str, or None
         What labels mean, by name; names and descriptions are a prior for labels without examples.
+    catch_all : str or None
+        The label of texts that fit no other one, if there is such a label; examples are looked for from the start.
     student : str or Student
         Registered name (``"head"``, ``"transformer"``, ``"setfit"``, ``"auto"``, ``"blend"``, ``"distilled"``) or an
         object with ``fit``. A ``head`` predicts before the first label, from the labels' names.
@@ -80,6 +82,7 @@ class ActiveLearner:
         labels: Sequence[str],
         *,
         descriptions: Mapping[str, str] | None = None,
+        catch_all: str | None = None,
         student: str | Student = "head",
         strategy: str | Strategy = "margin+diverse",
         encoder: str = "sentence-transformers/all-MiniLM-L6-v2",
@@ -87,7 +90,7 @@ class ActiveLearner:
         student_options: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        self.scheme = _scheme(labels, descriptions or {})
+        self.scheme = _scheme(labels, descriptions or {}, catch_all)
         self.labels = self.scheme.names
         self.embedder: Embedder = embedder or registry.make("embedder", "sentence", model=encoder)
         self.strategy = registry.make_strategy(strategy) if isinstance(strategy, str) else strategy
@@ -227,6 +230,7 @@ class ActiveLearner:
             groups,
             view=view,
             beside=view_beside(vectors, view),
+            catch_all=self.scheme.catch_all_index,
         )
 
     def _training_set(self) -> TrainingSet:
@@ -252,8 +256,8 @@ class ActiveLearner:
         return self.student.fit(training, labels=self.labels, seed=self.seed)
 
 
-def _scheme(labels: Sequence[str], descriptions: Mapping[str, str]) -> LabelScheme:
+def _scheme(labels: Sequence[str], descriptions: Mapping[str, str], catch_all: str | None) -> LabelScheme:
     unknown = [name for name in descriptions if name not in labels]
     if unknown:
         raise LabelError(f"unknown label {unknown[0]!r} in descriptions; choose from: {', '.join(labels)}")
-    return LabelScheme(tuple(Label(name, descriptions.get(name, "")) for name in labels))
+    return LabelScheme(tuple(Label(name, descriptions.get(name, "")) for name in labels), catch_all=catch_all)

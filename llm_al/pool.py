@@ -42,6 +42,8 @@ class PoolView:
         A second view of the same texts, whose shape is worth a look beside that of `embeddings`.
     is_self_trained : bool
         Whether the student of `proba` learned from pseudo-labels.
+    catch_all : int or None
+        Class index of the label of texts that fit no other one, if there is such a label.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class PoolView:
     view: int = field(default=0)
     beside: Embeddings | None = field(default=None)
     is_self_trained: bool = field(default=False)
+    catch_all: int | None = field(default=None)
 
     def __post_init__(self) -> None:
         n = len(self.texts)

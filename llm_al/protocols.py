@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_al.bank import LabelledBank
 from llm_al.measures import AnswerTime, RoundRecord
 from llm_al.phrasing import Phrasing
 from llm_al.pool import PoolView
@@ -24,7 +25,6 @@ from llm_al.types import (
     Embeddings,
     Example,
     Known,
-    LabelledBank,
     Positions,
     Proba,
     Scores,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from llm_al.answers import Answers, read_answers
+from llm_al.bank import LabelledBank
 from llm_al.candidates import CandidateTable, evidence_from_json, read_candidates
 from llm_al.corpus import Corpus
 from llm_al.demonstrated import agreed_labels, labelled_bank
@@ -25,7 +26,6 @@ from llm_al.types import (
     Embeddings,
     Example,
     Known,
-    LabelledBank,
     Outcome,
     Positions,
     Proba,
@@ -126,6 +126,7 @@ class Situation:
             label_embeddings=label_embeddings,
             view=seen,
             beside=view_beside(self.corpus.vectors, seen),
+            catch_all=self.corpus.scheme.catch_all_index,
         )
         return Moment(number, answers, accepted, view)
 

@@ -100,14 +100,16 @@ class Mixture:
         """Return the mixture with its texts and embeddings."""
         texts = corpus.texts_at(self.positions)
         vectors = np.asarray(corpus.vectors[self.positions], dtype=np.float32)
-        is_human = np.arange(len(self.positions)) < self.summary.n_human
+        rows, n_others = np.arange(len(self.positions)), len(self.positions) - self.summary.n_pseudo
         real = TrainingSet(
             texts,
             self.targets,
             self.weights,
             vectors,
             label_embeddings=corpus.label_vectors,
-            is_human=is_human,
+            is_human=rows < self.summary.n_human,
+            is_pseudo=rows >= n_others,
+            catch_all=corpus.scheme.catch_all_index,
             mixup=self.mixup,
             unlabelled=corpus.texts_at(self.unlabelled),
             choose_own=self.choose_own,
@@ -320,13 +322,16 @@ def _rows(written: TrainingSet, view: int) -> Rows:
 def _joined(real: TrainingSet, written: TrainingSet) -> TrainingSet:
     vectors = [np.asarray(rows.embeddings, dtype=np.float32) for rows in (real, written)]
     is_human = np.ones(len(real), dtype=np.bool_) if real.is_human is None else real.is_human
+    is_pseudo = np.zeros(len(real), dtype=np.bool_) if real.is_pseudo is None else real.is_pseudo
+    of_neither = np.zeros(len(written), dtype=np.bool_)
     return replace(
         real,
         texts=[*real.texts, *written.texts],
         targets=np.concatenate([real.targets, written.targets]),
         weights=np.concatenate([real.weights, written.weights]),
         embeddings=np.concatenate(vectors),
-        is_human=np.concatenate([is_human, np.zeros(len(written), dtype=np.bool_)]),
+        is_human=np.concatenate([is_human, of_neither]),
+        is_pseudo=np.concatenate([is_pseudo, of_neither]),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_al.errors import LabelError, ShapeError
+from llm_al.errors import LabelError
 
 Proba = NDArray[np.float64]
 """Class probabilities, shape ``(n, c)``; rows sum to 1."""
@@ -128,16 +128,20 @@ class LabelScheme:
         The page that annotators read; part of every prompt.
     is_open : bool
         Whether texts may fit none of the labels. Where False, annotators are not offered `NONE_OF_THESE`.
+    catch_all : str or None
+        The label of texts that fit no other one. They have little in common, so that nothing is inferred from their
+        looks.
 
     Raises
     ------
     LabelError
-        If there are fewer than two labels, a name is empty, reserved or given twice.
+        If there are fewer than two labels, a name is empty, reserved or given twice, or `catch_all` is none of them.
     """
 
     labels: tuple[Label, ...]
     guidelines: str = ""
     is_open: bool = True
+    catch_all: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
@@ -157,6 +161,16 @@ class LabelScheme:
                     "names must differ by more than case; remove one"
                 )
             seen[name.casefold()] = name
+        if self.catch_all is not None and self.catch_all not in self.names:
+            raise LabelError(
+                f"catch_all is {self.catch_all!r}, which is no label; name one of: {', '.join(self.names)}; "
+                "or leave it out if no label stands for everything else"
+            )
+
+    @property
+    def catch_all_index(self) -> int | None:
+        """Class index of the catch-all label; None without one."""
+        return None if self.catch_all is None else self.names.index(self.catch_all)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -337,8 +351,8 @@ class TrainingSet:
         Fixed sentence embeddings of the texts, where they are at hand.
     label_embeddings : ndarray of shape (c, d) or (c, v, d), or None
         Unit vectors of the labels' names and descriptions, by the encoder of `embeddings`: a prior.
-    is_human : ndarray of shape (n,), bool, or None
-        Rows that people labelled; None means all.
+    is_human, is_pseudo : ndarray of shape (n,), bool, or None
+        Rows that people labelled (None means all), and those with pseudo-labels (None means none).
     mixup : float
         Alpha of the Beta distribution by which a student that can do so mixes pairs of rows; 0 is not at all.
     unlabelled, unlabelled_embeddings : sequence of str, ndarray of shape (u, d) or (u, v, d) or None
@@ -347,6 +361,8 @@ class TrainingSet:
         Says which of these it may: from its own unit features (u, d) and probabilities (u, c) to rows and weights (k,).
     view : int or None
         The view of the vectors that people's labels prefer (`llm_al.views`); None leaves it to the student to find out.
+    catch_all : int or None
+        Class index of the label of texts that fit no other one, if there is such a label.
     """
 
     texts: Sequence[str]
@@ -360,40 +376,8 @@ class TrainingSet:
     choose_own: ChooseOwn | None = None
     unlabelled_embeddings: Embeddings | None = None
     view: int | None = None
+    is_pseudo: NDArray[np.bool_] | None = None
+    catch_all: int | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
-
-
-@dataclass(frozen=True)
-class LabelledBank:
-    """Labelled texts, from which demonstrations are chosen.
-
-    Parameters
-    ----------
-    ids, texts, labels : sequence of str, length b
-        Labels are of the scheme, or `NONE_OF_THESE` where it is open.
-    embeddings : ndarray of shape (b, d)
-        Unit-length rows.
-    groups : ndarray of shape (b,), int64
-        Near-duplicate groups, as in `Example.group`; -1 where unknown.
-
-    Raises
-    ------
-    ShapeError
-        If these differ in length.
-    """
-
-    ids: Sequence[str]
-    texts: Sequence[str]
-    labels: Sequence[str]
-    embeddings: Embeddings
-    groups: NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        lengths = {name: len(getattr(self, name)) for name in ("ids", "texts", "labels", "embeddings", "groups")}
-        if len(set(lengths.values())) > 1:
-            raise ShapeError(f"a bank of labelled texts has {lengths}; give one of each for every text")
-
-    def __len__(self) -> int:
-        return len(self.ids)

@@ -13,7 +13,7 @@ import llm_al
 
 ROOT = Path(llm_al.__file__).parent
 
-GROUND = {"types", "measures", "errors", "protocols", "phrasing", "pool", "money", "llm_votes", "views"}
+GROUND = {"types", "measures", "errors", "protocols", "phrasing", "pool", "money", "llm_votes", "views", "bank"}
 STEPS = {
     "annotators",
     "consensus",
@@ -108,7 +108,8 @@ def test_the_ground_stands_on_itself(room: str) -> None:
         "measures": {"types"},
         "types": {"errors"},
         "pool": {"errors", "types"},
-        "protocols": {"types", "measures", "phrasing", "pool"},
+        "bank": {"errors", "types"},
+        "protocols": {"types", "measures", "phrasing", "pool", "bank"},
         "phrasing": set(),
         "weights": {"errors"},
         "llm_votes": {"types"},

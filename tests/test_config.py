@@ -111,3 +111,10 @@ def test_every_section_has_defaults_that_pass() -> None:
 def test_a_wrong_value_is_told_in_plain_words(llm: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         validate_config({"labels": ["a", "b"], "llm": llm})
+
+
+def test_the_catch_all_label_is_one_of_the_list() -> None:
+    assert validate_config(GOOD).scheme().catch_all_index is None
+    assert validate_config({**GOOD, "catch_all": "b"}).scheme().catch_all_index == 1
+    with pytest.raises(LabelError, match="catch_all is 'c', which is no label; name one of: a, b; or leave it out"):
+        validate_config({**GOOD, "catch_all": "c"}).scheme()

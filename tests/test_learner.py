@@ -188,3 +188,17 @@ def test_a_head_predicts_from_names_before_the_first_label() -> None:
 def test_a_description_of_no_label_is_refused() -> None:
     with pytest.raises(LabelError, match="unknown label 'cow' in descriptions; choose from: cat, dog"):
         ActiveLearner(["cat", "dog"], descriptions={"cow": "moos"}, student="head", embedder=HashEmbedder())
+
+
+def test_a_catch_all_label_reaches_strategy_and_student() -> None:
+    seen = []
+
+    class First:
+        def query(self, view: Any, k: int, rng: np.random.Generator) -> Any:
+            seen.append(view.catch_all)
+            return np.arange(k), np.zeros(k)
+
+    make(strategy=First(), student=make().student, catch_all=list(shop.LABELS)[1]).query(TEXTS, 2)
+    assert seen == [1]
+    with pytest.raises(LabelError, match="catch_all is 'rest', which is no label"):
+        make(catch_all="rest")

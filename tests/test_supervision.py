@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -235,3 +235,16 @@ def test_a_student_is_given_texts_to_train_itself_on() -> None:
     assert len(unlabelled(40, is_outgrown=False)[1].unlabelled) >= 39
     assert not len(unlabelled(40, is_outgrown=True, least=10.5)[1].unlabelled)
     assert not len(unlabelled(0, is_outgrown=True)[1].unlabelled)
+
+
+def test_a_mixture_says_which_rows_have_pseudo_labels_and_which_label_stands_for_the_rest() -> None:
+    world = World()
+    mixture = world.mix(
+        Supervision(Rows((40, 41)), None), [*world.people(range(10)), *world.machine(range(20, 21))], {20: "cat"}
+    )
+    training = mixture.training_set(world.corpus)
+    assert training.is_pseudo is not None
+    assert np.flatnonzero(training.is_pseudo).tolist() == [11, 12]
+    assert training.catch_all is None
+    corpus = replace(world.corpus, scheme=LabelScheme(tuple(map(Label, NAMES)), catch_all="dog"))
+    assert mixture.training_set(corpus).catch_all == 1

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from llm_al.bank import LabelledBank
 from llm_al.errors import ConfigError
 from llm_al.protocols import Demonstrations
-from llm_al.types import Demonstration, Embeddings, Example, LabelledBank, Positions
+from llm_al.types import Demonstration, Embeddings, Example, Positions
 
 __all__ = ["Diverse", "Fixed", "Mmr", "Nearest", "Retrieval", "normalise"]
 

@@ -158,6 +158,7 @@ def rows_of(training: TrainingSet, rows: NDArray[np.intp], *, keeps_unlabelled: 
         weights=training.weights[rows],
         embeddings=None if training.embeddings is None else training.embeddings[rows],
         is_human=None if training.is_human is None else training.is_human[rows],
+        is_pseudo=None if training.is_pseudo is None else training.is_pseudo[rows],
         unlabelled=training.unlabelled if keeps_unlabelled else (),
         unlabelled_embeddings=training.unlabelled_embeddings if keeps_unlabelled else None,
     )

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from llm_al import registry
 from llm_al.annotators.demonstrations import Diverse, Fixed, Mmr, Nearest, Retrieval, normalise
+from llm_al.bank import LabelledBank
 from llm_al.errors import ConfigError, ShapeError
 from llm_al.protocols import Demonstrations
-from llm_al.types import Demonstration, Example, LabelledBank
+from llm_al.types import Demonstration, Example
 
 METHODS: list[Demonstrations] = [Nearest(), Diverse(), Mmr(), Fixed()]
 

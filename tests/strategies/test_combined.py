@@ -63,3 +63,27 @@ def test_margin_over_clusters_beats_random_on_a_planted_boundary(view_of):
     view = dataclasses.replace(view, proba=np.column_stack([first, 1 - first]))
     picks, _ = Combined(Margin(), TopK()).query(view, 20, rng)
     assert set(picks) == set(near)
+
+
+def _asked_for_a_catch_all_label(view, n_known, **fields):
+    labels = view.labels.copy()
+    labels[:n_known] = 2
+    view = dataclasses.replace(view, labels=labels, is_available=labels < 0, catch_all=2)
+    positions, scores = ColdStartThen(Named(1.0), Named(2.0), **fields).query(view, 10, np.random.default_rng(0))
+    assert len(set(positions.tolist())) == 10
+    assert view.is_available[positions].all()
+    return int((scores == 2.0).sum())
+
+
+def test_doubtful_rows_are_asked_for_until_the_catch_all_label_has_its_examples(view_of):
+    view = view_of(200, n_labeled=0, c=3)
+    assert _asked_for_a_catch_all_label(view, 0) == 4
+    assert _asked_for_a_catch_all_label(view, 4) == 4
+    assert _asked_for_a_catch_all_label(view, 5) == 0
+    assert _asked_for_a_catch_all_label(view, 0, uncertain_share=1.0) == 10
+    assert _asked_for_a_catch_all_label(view_of(200, n_labeled=0, c=3, with_proba=False), 0) == 0
+
+
+def test_refuses_a_share_above_one(view_of):
+    with pytest.raises(ConfigError, match=r"uncertain_share is 1.5; allowed is 0 to 1"):
+        ColdStartThen(Named(1.0), Named(2.0), uncertain_share=1.5)

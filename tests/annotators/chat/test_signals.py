@@ -8,8 +8,9 @@ import pytest
 
 from llm_al.annotators.chat.verification import modal_label
 from llm_al.annotators.demonstrations import Nearest, Retrieval
+from llm_al.bank import LabelledBank
 from llm_al.errors import ConfigError
-from llm_al.types import Annotation, Demonstration, Example, LabelledBank, Signal
+from llm_al.types import Annotation, Demonstration, Example, Signal
 from tests.fakes.chat import FakeChat, Seen, by_words
 from tests.fakes.loopback import LoopbackServer
 
