@@ -72,7 +72,8 @@ class Teachers:
     def fingerprint(self) -> str:
         """Changes with everything that a member depends on, but for its seed."""
         digest = hashlib.blake2b(digest_size=8)
-        digest.update(f"{self.number} {self.loop.plan.seed} {self.recipe!r} {self.loop.corpus.scheme.names}".encode())
+        names, catch_all = self.loop.corpus.scheme.names, self.training.catch_all
+        digest.update(f"{self.number} {self.loop.plan.seed} {self.recipe!r} {names} {catch_all}".encode())
         for text in self.training.texts:
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
         digest.update(np.ascontiguousarray(self.training.targets).tobytes())

@@ -139,6 +139,8 @@ def test_the_ensemble_says_the_mean_of_its_members(tuned: Project, quick: dict[s
     assert said.test is not None
     assert said.test.shape == (12, 3)
     np.testing.assert_array_equal(teachers.said(rows).pool, said.pool)
+    told = replace(teachers, training=replace(teachers.training, catch_all=1))
+    assert told.fingerprint != teachers.fingerprint
 
 
 def test_a_larger_encoder_may_teach_and_layers_may_go(tuned: Project, quick: dict[str, Any], tiny_encoder: str) -> None:
